@@ -1,0 +1,1 @@
+"""The engine of Jobyard, and the contract that every room shares."""

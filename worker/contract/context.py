@@ -1,0 +1,73 @@
+"""What a handler is given beside its payload."""
+
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Protocol
+
+
+class Log(Protocol):
+    """A logger bound to job, kind, attempt and request id: a static event name and fields."""
+
+    def debug(self, event: str, /, **fields: object) -> None:
+        """Log for those who look for a fault."""
+
+    def info(self, event: str, /, **fields: object) -> None:
+        """Log what happened."""
+
+    def warning(self, event: str, /, **fields: object) -> None:
+        """Log what somebody may want to look at."""
+
+    def error(self, event: str, /, **fields: object) -> None:
+        """Log what somebody must look at."""
+
+
+class Context(Protocol):
+    """One attempt of one job, as its handler sees it."""
+
+    @property
+    def job_id(self) -> str:
+        """The job's id; a keyed effect carries it to a place that refuses a second one."""
+
+    @property
+    def kind(self) -> str:
+        """The job's kind."""
+
+    @property
+    def attempt(self) -> int:
+        """This run, counted from 1."""
+
+    @property
+    def max_attempts(self) -> int:
+        """How many runs the job has in all."""
+
+    @property
+    def request_id(self) -> str | None:
+        """The id of the HTTP request that submitted the job, if one did."""
+
+    @property
+    def log(self) -> Log:
+        """A logger bound to this attempt."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a cancel was requested, or the worker is about to stop this attempt."""
+
+    def check_cancelled(self) -> None:
+        """Raise `Cancelled` once a cancel was requested; call it between steps of long work."""
+
+    def remaining(self) -> float:
+        """Seconds until the deadline, never below zero; give it to whatever may block."""
+
+    def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
+        """Let clients read how far the work is; cheap, written at most once a second."""
+
+    def save_artifact(
+        self, name: str, content_type: str = "application/octet-stream"
+    ) -> AbstractContextManager[BinaryIO]:
+        """A file to write into; it becomes an artifact of the job when the attempt's outcome is recorded."""
+
+    def open_artifact(self, artifact_id: str) -> BinaryIO:
+        """Read an artifact that the job's client owns.
+
+        Raises:
+            Fatal: there is none of that id.
+        """

@@ -1,0 +1,24 @@
+"""Payloads and results: frozen, validated structures that a kind declares."""
+
+import msgspec
+
+Scalar = str | int | float | bool | None
+
+
+class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The input of a kind: its fields, constraints and docs. Unknown fields are refused."""
+
+    def describe(self) -> str:
+        """A short description without secrets, for Flower and the logs.
+
+        The default names the fields that differ from their defaults and shows no value, so that a kind
+        that forgets to say what is secret gives nothing away.
+        """
+        given = (
+            field.name for field in msgspec.structs.fields(self) if getattr(self, field.name) != field.default
+        )
+        return ", ".join(given)
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The output of a kind, recorded in the ledger and readable by the client."""

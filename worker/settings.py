@@ -1,0 +1,197 @@
+"""Frozen settings: the only reader of the environment.
+
+Every setting is one field, its variable is ``JOBYARD_`` and the field's name in capitals. Only the
+composition roots call `Settings.from_environment`; everything else is handed a `Settings`.
+"""
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "JOBYARD_"
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+Network = IPv4Network | IPv6Network
+
+
+class SettingsError(ValueError):
+    """A variable of the environment has a value that its setting cannot take."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings with their defaults; times are seconds and sizes bytes, unless the name says else."""
+
+    home: Annotated[str, Meta(description="Folder for data, logs, keys and artifacts.")] = ".jobyard"
+
+    database_url: Annotated[
+        str | None,
+        Meta(description="PostgreSQL that holds the ledger; unset: the embedded server."),
+    ] = None
+    database_read_url: Annotated[
+        str | None, Meta(description="A replica for lists; unset: the writing server.")
+    ] = None
+    database_pool_size: Annotated[Count, Meta(description="Kept connections of one process.")] = 4
+    database_pool_overflow: Annotated[
+        Annotated[int, Meta(ge=0)], Meta(description="Connections beyond the pool, closed after use.")
+    ] = 8
+    database_pool_timeout: Annotated[Seconds, Meta(description="How long to wait for a free connection.")] = (
+        5.0
+    )
+    database_pool_recycle: Annotated[
+        Seconds, Meta(description="Age at which a kept connection is replaced.")
+    ] = 1800.0
+    database_connect_timeout: Annotated[
+        Count, Meta(description="How long opening a connection may take.")
+    ] = 5
+    database_statement_timeout: Annotated[
+        Seconds, Meta(description="How long one statement of the ledger may run.")
+    ] = 10.0
+
+    broker_url: Annotated[
+        str | None,
+        Meta(description="Redis, Valkey or RabbitMQ that carries messages; unset: the embedded Valkey."),
+    ] = None
+    broker_depth: Annotated[
+        Count, Meta(description="Messages of one queue kept in the broker; the ledger holds the rest.")
+    ] = 2000
+
+    api_host: Annotated[str, Meta(description="Address that the API listens on.")] = "127.0.0.1"
+    api_port: Annotated[Port, Meta(description="Port of the API; 0 picks a free one.")] = 8080
+    api_metrics_port: Annotated[Port, Meta(description="Port of the API's metrics; 0 picks a free one.")] = 0
+    api_workers: Annotated[Count, Meta(description="Processes of gunicorn.")] = 2
+    api_max_body: Annotated[Count, Meta(description="Largest JSON body that the API reads.")] = 1024 * 1024
+    api_max_artifact: Annotated[Count, Meta(description="Largest artifact that a client may upload.")] = (
+        100 * 1024 * 1024
+    )
+    api_max_wait: Annotated[Seconds, Meta(description="Longest `Prefer: wait` that is granted.")] = 60.0
+
+    api_url: Annotated[
+        str | None, Meta(description="Where commands find the API; unset: the platform of HOME.")
+    ] = None
+    api_key: Annotated[
+        str | None, Meta(description="The key of commands; unset: the first client's, of HOME.")
+    ] = None
+
+    flower_host: Annotated[str, Meta(description="Address that Flower listens on.")] = "127.0.0.1"
+    flower_port: Annotated[Port, Meta(description="Port of Flower; 0 picks a free one.")] = 5555
+    flower_user: Annotated[str, Meta(description="Name of Flower's login.")] = "operator"
+    flower_password: Annotated[
+        str | None, Meta(description="Password of Flower's login; unset: made once and kept under HOME.")
+    ] = None
+
+    metrics_host: Annotated[
+        str, Meta(description="Address that the metrics of a worker or beat listen on.")
+    ] = "127.0.0.1"
+    metrics_port: Annotated[
+        Port, Meta(description="Port of a worker's or beat's metrics; 0 picks a free one.")
+    ] = 0
+    database_port: Annotated[
+        Port, Meta(description="Port of the embedded PostgreSQL; 0 picks a free one.")
+    ] = 0
+    broker_port: Annotated[Port, Meta(description="Port of the embedded Valkey; 0 picks a free one.")] = 0
+    server_user: Annotated[
+        str, Meta(description="Account of the embedded servers when the platform runs as root.")
+    ] = "nobody"
+
+    lease: Annotated[
+        Seconds, Meta(description="How long claims hold without a heartbeat of their worker.")
+    ] = 8.0
+    heartbeat: Annotated[Seconds, Meta(description="Time between two heartbeats of a worker.")] = 2.0
+    loss_cap: Annotated[
+        Count, Meta(description="Losses while alone in a process after which a job ends failed.")
+    ] = 3
+    worker_concurrency: Annotated[
+        int | None, Meta(description="Jobs at once of one worker; unset: the queue table's number.")
+    ] = None
+    worker_pool: Annotated[
+        str | None, Meta(description="prefork, threads or gevent; unset: the queue table's pool.")
+    ] = None
+
+    beat_tick: Annotated[Seconds, Meta(description="Time between two rounds of a beat.")] = 0.25
+    reconcile_empty: Annotated[
+        Seconds, Meta(description="Age at which a message missing from an empty queue is published again.")
+    ] = 3.0
+    reconcile_overtaken: Annotated[
+        Seconds, Meta(description="Age at which a message that later ones overtook is published again.")
+    ] = 5.0
+    reconcile_stale: Annotated[
+        Seconds, Meta(description="Age at which any unclaimed message is published again.")
+    ] = 600.0
+    schedules: Annotated[
+        str | None, Meta(description="Folder with schedule files of your own, besides those that come along.")
+    ] = None
+    idempotency_retention: Annotated[
+        Seconds, Meta(description="How long an Idempotency-Key is remembered.")
+    ] = 48 * 3600.0
+    retention: Annotated[Seconds, Meta(description="How long a finished job stays readable.")] = 14 * 86400.0
+
+    web_allow: Annotated[
+        str, Meta(description="Networks, comma-separated, that web.fetch may reach although not global.")
+    ] = ""
+
+    log_level: Annotated[str, Meta(description="Least severe level that is logged.")] = "INFO"
+    log_rotation: Annotated[str, Meta(description="Size or age at which a log file is rotated.")] = "50 MB"
+    log_retention: Annotated[str, Meta(description="Age at which a rotated log file is deleted.")] = "14 days"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the settings from variables; empty ones count as unset.
+
+        Raises:
+            SettingsError: a value does not fit; the message names the variable and the reason.
+        """
+        given = {
+            field: environ[variable]
+            for field in cls.__struct_fields__
+            if environ.get(variable := PREFIX + field.upper())
+        }
+        for field, text in given.items():
+            _convert({field: text}, PREFIX + field.upper())
+        settings = _convert(given, PREFIX)
+        _ = settings.web_networks
+        if settings.lease < 2 * settings.heartbeat:
+            raise SettingsError(
+                f"{PREFIX}LEASE ({settings.lease} s) must be at least twice {PREFIX}HEARTBEAT"
+                f" ({settings.heartbeat} s), or one late heartbeat loses a job"
+            )
+        return settings
+
+    @property
+    def home_path(self) -> Path:
+        """The data folder as an absolute path."""
+        return Path(self.home).absolute()
+
+    @property
+    def web_networks(self) -> tuple[Network, ...]:
+        """The networks of `web_allow`."""
+        try:
+            return tuple(ip_network(text.strip()) for text in self.web_allow.split(",") if text.strip())
+        except ValueError as error:
+            raise SettingsError(
+                f"{PREFIX}WEB_ALLOW: {error}; give networks such as 127.0.0.0/8,fd00::/8"
+            ) from None
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make these settings again: what a parent hands to a child process."""
+        values: dict[str, Any] = msgspec.structs.asdict(self)
+        return {PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None}
+
+
+def unknown_variables(environ: Iterable[str]) -> list[str]:
+    """Names that look like settings and are none: misspellings that would be ignored silently."""
+    known = {PREFIX + field.upper() for field in Settings.__struct_fields__}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def _convert(given: dict[str, str], variable: str) -> Settings:
+    try:
+        return msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        reason = str(error).split(" - at ")[0]
+        raise SettingsError(f"{variable}: {reason}") from None
