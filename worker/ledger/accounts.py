@@ -1,0 +1,51 @@
+"""The full account of one job: its row, attempts, acts and artifacts, read in one statement.
+
+Clients poll it, and those who wait read it when they are woken, thousands at once: one statement costs a
+third of what four do.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.contract.states import State
+
+# The id stands everywhere as a literal, so that each table is asked for one partition.
+_ACCOUNT = text("""
+    SELECT j.*,
+           (SELECT name FROM workers WHERE id = j.worker_id) AS worker,
+           (SELECT json_agg(a ORDER BY a.attempt) FROM attempts a WHERE a.job_id = :id) AS attempts,
+           (SELECT json_agg(a ORDER BY a.acted_at) FROM acts a WHERE a.job_id = :id) AS acts,
+           (SELECT json_agg(f ORDER BY f.name) FROM artifacts f WHERE f.job_id = :id) AS artifacts
+    FROM jobs j WHERE j.id = :id AND j.client_id = :client_id
+""")
+
+
+def account(connection: Connection, job_id: UUID, client_id: UUID) -> Mapping[str, Any] | None:
+    """A client's job with `attempts` (the one that runs last), `acts` and `artifacts`, or None."""
+    words = {"id": job_id, "client_id": client_id}
+    row = connection.execute(_ACCOUNT, words).mappings().one_or_none()
+    if row is None:
+        return None
+    return {
+        **row,
+        "attempts": [_timed(entry, "started_at", "ended_at") for entry in row["attempts"] or ()]
+        + _running(row),
+        "acts": [_timed(entry, "acted_at") for entry in row["acts"] or ()],
+        "artifacts": row["artifacts"] or [],
+    }
+
+
+def _running(row: Mapping[Any, Any]) -> list[dict[str, Any]]:
+    if row["state"] != State.RUNNING:
+        return []
+    shared = {name: row[name] for name in ("attempt", "worker", "started_at")}
+    return [shared | {"outcome": None, "ended_at": None, "error": None}]
+
+
+def _timed(entry: Mapping[str, Any], *times: str) -> dict[str, Any]:
+    # Inside of JSON a time is text.
+    return {**entry, **{name: datetime.fromisoformat(entry[name]) for name in times}}

@@ -1,0 +1,94 @@
+"""Connections to the ledger: one engine that writes, one that reads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
+
+from worker.settings import Settings
+
+
+class Ledger:
+    """The engines of one process. Create it after a fork; a child that inherited one calls `disown`."""
+
+    def __init__(self, write: Engine, read: Engine) -> None:
+        self._write = write
+        self._read = read
+
+    @classmethod
+    def open(cls, settings: Settings, role: str) -> "Ledger":
+        """Engines after the settings; nothing is connected before the first use.
+
+        Args:
+            settings: their `database_url` must be set.
+            role: who connects, as PostgreSQL's `pg_stat_activity` shows it.
+        """
+        write = _engine(settings, writing_url(settings), role)
+        read_url = settings.database_read_url
+        return cls(write, _engine(settings, make_url(read_url), role) if read_url else write)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction on the writing server: committed at the end, rolled back by an exception."""
+        with self._write.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads, on the replica where there is one."""
+        with self._read.connect() as connection:
+            yield connection
+
+    @property
+    def pools(self) -> dict[str, Engine]:
+        """The engines by what they do, for the metrics of their pools."""
+        return {"write": self._write} | ({} if self._read is self._write else {"read": self._read})
+
+    def close(self) -> None:
+        """Close all connections."""
+        for pool in self.pools.values():
+            pool.dispose()
+
+    def disown(self) -> None:
+        """Forget inherited connections without closing them: they belong to the parent process."""
+        for pool in self.pools.values():
+            pool.dispose(close=False)
+
+
+def writing_url(settings: Settings) -> URL:
+    """The URL of the ledger, for psycopg2.
+
+    Raises:
+        ValueError: there is none in the settings.
+    """
+    if settings.database_url is None:
+        raise ValueError("no ledger: set JOBYARD_DATABASE_URL, or run `jobyard up`")
+    return make_url(settings.database_url).set(drivername="postgresql+psycopg2")
+
+
+def connect_args(settings: Settings, role: str, statement_timeout: float) -> dict[str, Any]:
+    """What every connection is opened with; the statement timeout is in seconds."""
+    return {
+        "connect_timeout": settings.database_connect_timeout,
+        "application_name": f"jobyard-{role}",
+        "options": f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC",
+        # A server that vanished without a word is noticed within about 10 s.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    }
+
+
+def _engine(settings: Settings, url: URL, role: str) -> Engine:
+    return create_engine(
+        url.set(drivername="postgresql+psycopg2"),
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_pool_overflow,
+        pool_timeout=settings.database_pool_timeout,
+        pool_recycle=settings.database_pool_recycle,
+        pool_use_lifo=True,  # lets connections that a peak opened grow old and be recycled
+        hide_parameters=True,  # payloads must not reach logs and errors
+        connect_args=connect_args(settings, role, settings.database_statement_timeout),
+    )

@@ -1,0 +1,1 @@
+"""Alembic's migrations of the ledger: frozen SQL, oldest first; what was released is never edited."""

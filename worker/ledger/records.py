@@ -1,0 +1,113 @@
+"""What the transitions take and give: plain rows, without behaviour."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from worker.contract.states import Priority, State
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A validated job that is about to be accepted."""
+
+    id: UUID
+    client_id: UUID
+    kind: str
+    queue: str
+    payload: bytes  # JSON
+    description: str  # of the payload, masked
+    max_attempts: int
+    priority: Priority = Priority.NORMAL
+    tags: list[str] = []
+    request_id: str | None = None
+    scheduled_at: datetime | None = None
+    expires_at: datetime | None = None
+    published: bool = False  # the caller publishes its message right after the commit
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """What the ledger decided about a new job; it counts once the transaction is committed."""
+
+    state: State
+    created_at: datetime
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What the broker carries of a job: ids and a masked description, no more."""
+
+    job_id: UUID
+    kind: str
+    queue: str
+    priority: Priority
+    description: str
+    request_id: str | None
+    alone: bool  # it must have a process for itself
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish to hold a job; the random token is the fence of everything that follows."""
+
+    job_id: UUID
+    token: UUID
+    worker_id: UUID
+    alone: bool  # no other job runs in this process
+
+
+class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that a worker holds."""
+
+    id: UUID
+    token: UUID
+    client_id: UUID
+    kind: str
+    payload: str  # JSON
+    attempt: int
+    max_attempts: int
+    spent: int  # attempts that count, this one included
+    request_id: str | None
+
+
+class JobFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an attempt or a job ended without success, as its client reads it."""
+
+    type: str
+    message: str
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored file."""
+
+    id: UUID
+    client_id: UUID
+    job_id: UUID | None
+    name: str
+    content_type: str
+    size: int
+    sha256: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt ended in, spoken by the worker that holds its token."""
+
+    job_id: UUID
+    token: UUID
+    worker: str  # its name, for the history
+    state: State  # succeeded, failed, cancelled or retrying
+    result: bytes | None = None  # JSON
+    error: JobFailure | None = None
+    delay: float = 0.0  # seconds until a retrying job is due
+    artifacts: list[Artifact] = []
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A running job as its worker's main process finds it."""
+
+    id: UUID
+    token: UUID
+    kind: str
+    attempt: int
+    spent: int
+    max_attempts: int
+    overran: bool  # its process is being killed at its deadline
+    cancel_requested: bool

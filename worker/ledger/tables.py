@@ -1,0 +1,212 @@
+"""The tables. The migrations make them; a test holds the two against each other."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON
+
+from worker.contract.states import State
+
+metadata = MetaData()
+
+_TIME = DateTime(timezone=True)
+_NOW = text("now()")
+_STATES = ", ".join(f"'{state}'" for state in State)
+# json, not jsonb: a payload is stored as it was validated, jsonb would refuse an escaped NUL in a
+# string, and nothing searches inside.
+_DOCUMENT = JSON()
+
+# One row a job. No index over all states but the one that clients list by: the others are partial, so
+# that they follow the backlog and not the history.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("client_id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("payload", _DOCUMENT),  # NULL once pruned
+    Column("description", Text, nullable=False),  # of the payload, masked: what Flower shows
+    Column("tags", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("request_id", Text),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),  # only grows
+    Column("max_attempts", Integer, nullable=False),
+    Column("losses", Integer, nullable=False, server_default=text("0")),
+    Column("hand_backs", Integer, nullable=False, server_default=text("0")),
+    Column("shared_losses", Integer, nullable=False, server_default=text("0")),  # since it last began anew
+    Column("alone_losses", Integer, nullable=False, server_default=text("0")),  # since it last began anew
+    Column("held_alone", Boolean, nullable=False, server_default=text("false")),  # the claim of now
+    Column("wants_alone", Boolean, nullable=False, server_default=text("false")),  # the next claim
+    Column("overran", Boolean, nullable=False, server_default=text("false")),  # its process is being killed
+    Column("claim_token", Uuid),  # the fence of the last claim; NULL once it was taken away
+    Column("worker_id", Uuid),
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    Column("scheduled_at", _TIME),  # when the client wants it to run
+    Column("due_at", _TIME, nullable=False, server_default=_NOW),  # when scheduled and retrying end
+    Column("expires_at", _TIME),
+    Column("published_at", _TIME),  # NULL while the broker holds no message of it
+    Column("publications", Integer, nullable=False, server_default=text("0")),
+    Column("started_at", _TIME),
+    Column("finished_at", _TIME),
+    Column("cancel_requested_at", _TIME),
+    Column("progress", _DOCUMENT),
+    Column("result", _DOCUMENT),
+    Column("error", _DOCUMENT),
+    CheckConstraint(f"state IN ({_STATES})", name="jobs_state"),
+    postgresql_partition_by="RANGE (id)",
+)
+Index("jobs_client", jobs.c.client_id, jobs.c.id)
+Index("jobs_due", jobs.c.due_at, postgresql_where=text("state IN ('scheduled', 'retrying')"))
+Index(
+    "jobs_unpublished",
+    jobs.c.queue,
+    jobs.c.wants_alone,
+    jobs.c.priority.desc(),
+    jobs.c.id,
+    postgresql_where=text("state = 'queued' AND published_at IS NULL"),
+)
+Index(
+    "jobs_published",
+    jobs.c.queue,
+    jobs.c.published_at,
+    postgresql_where=text("state = 'queued' AND published_at IS NOT NULL"),
+)
+Index("jobs_running", jobs.c.worker_id, postgresql_where=text("state = 'running'"))
+Index(
+    "jobs_expiring",
+    jobs.c.expires_at,
+    postgresql_where=text("expires_at IS NOT NULL AND state IN ('scheduled', 'queued', 'retrying')"),
+)
+
+# One row an attempt that ended; the one that runs is told by its job's own row.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("outcome", Text, nullable=False),
+    Column("worker", Text),
+    Column("started_at", _TIME, nullable=False),
+    Column("ended_at", _TIME, nullable=False, server_default=_NOW),
+    Column("error", _DOCUMENT),
+    postgresql_partition_by="RANGE (job_id)",
+)
+Index(
+    "attempts_ended",
+    attempts.c.ended_at,
+    postgresql_using="brin",
+    postgresql_with={"autosummarize": True},  # else each look at the newest reads all since the last vacuum
+)
+
+# What somebody did to a job: cancelled it, ran it again.
+acts = Table(
+    "acts",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("acted_at", _TIME, primary_key=True, server_default=_NOW),
+    Column("act", Text, primary_key=True),
+    Column("actor", Text, nullable=False),
+    postgresql_partition_by="RANGE (job_id)",
+)
+
+# One row a worker incarnation: its lease. Jobs point at it by worker_id.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("queues", ARRAY(Text), nullable=False),
+    Column("started_at", _TIME, nullable=False, server_default=_NOW),
+    Column("heartbeat_at", _TIME, nullable=False, server_default=_NOW),
+)
+
+queues = Table(
+    "queues",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("paused_at", _TIME),
+    Column("paused_by", Text),
+)
+
+clients = Table(
+    "clients",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("client_id", Uuid, ForeignKey("clients.id", ondelete="CASCADE"), nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),  # SHA-256; the key itself is nowhere
+    Column("hint", Text, nullable=False),  # its first characters, to tell keys apart
+    Column("label", Text, nullable=False),
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    Column("expires_at", _TIME),
+    Column("revoked_at", _TIME),
+)
+Index("api_keys_client", api_keys.c.client_id)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("client_id", Uuid, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),  # SHA-256 of the request
+    Column("job_id", Uuid, nullable=False),
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+)
+Index("idempotency_keys_created", idempotency_keys.c.created_at)
+
+firings = Table(
+    "firings",
+    metadata,
+    Column("schedule", Text, primary_key=True),
+    Column("fire_at", _TIME, primary_key=True),
+    Column("job_id", Uuid, nullable=False),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("fired_until", _TIME, nullable=False),  # every fire time up to here is settled
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("client_id", Uuid, nullable=False),
+    Column("job_id", Uuid),  # NULL: a client's own file
+    Column("name", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    UniqueConstraint("job_id", "name", name="artifacts_job_name"),
+)
+Index("artifacts_created", artifacts.c.created_at, postgresql_where=text("job_id IS NULL"))
