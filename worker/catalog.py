@@ -1,0 +1,68 @@
+"""The catalog: every kind there is, found by walking packages.
+
+`worker.kinds` is walked first, then the packages that the entry-point group `jobyard.kinds` names, so that
+a user's own package adds kinds without a fork. One file declares one kind, whose name is the file's path
+below its package: `email/send.py` is `email.send`.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import worker.kinds
+from worker.contract import Kind, KindError
+
+ENTRY_POINTS = "jobyard.kinds"
+
+AnyKind = Kind[..., Any]
+Catalog = Mapping[str, AnyKind]
+
+
+def load() -> Catalog:
+    """Find all kinds.
+
+    Raises:
+        KindError: a file declares no kind or several, a name is not its file's path, or two files
+            declare the same name.
+    """
+    found: dict[str, AnyKind] = {}
+    for package in _packages():
+        for module in _modules(package):
+            _add(found, _kind_of(module, package))
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def _packages() -> Iterator[ModuleType]:
+    yield worker.kinds
+    for entry in entry_points(group=ENTRY_POINTS):
+        yield entry.load()
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not info.ispkg:
+            yield importlib.import_module(info.name)
+
+
+def _kind_of(module: ModuleType, package: ModuleType) -> AnyKind:
+    declared = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, Kind) and value.module == module.__name__
+    ]
+    if len(declared) != 1:
+        names = ", ".join(kind.name for kind in declared) or "none"
+        raise KindError(f"{module.__name__}: a file declares exactly one kind, this one has {names}")
+    path = module.__name__.removeprefix(package.__name__ + ".")
+    if declared[0].name != path:
+        raise KindError(f"{module.__name__}: declares {declared[0].name}, but its path says {path}")
+    return declared[0]
+
+
+def _add(found: dict[str, AnyKind], kind: AnyKind) -> None:
+    if kind.name in found:
+        raise KindError(f"{kind.name}: declared by {found[kind.name].module} and by {kind.module}")
+    found[kind.name] = kind
