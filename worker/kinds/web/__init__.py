@@ -1,0 +1,1 @@
+"""Kinds that talk to web servers which a client names."""
