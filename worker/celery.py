@@ -1,0 +1,20 @@
+"""The composition root of a worker: `celery -A worker.celery worker`."""
+
+import os
+from importlib.metadata import version
+
+from worker import catalog
+from worker.adapters.http import GuardedFetcher
+from worker.adapters.upkeep import LedgerPruner
+from worker.contract.ports import Fetcher, Pruner
+from worker.runtime.app import create_app
+from worker.settings import Settings
+
+app = create_app(
+    Settings.from_environment(os.environ),
+    catalog.load(),
+    {
+        Fetcher: lambda given: GuardedFetcher(given.settings.web_networks, f"jobyard/{version('jobyard')}"),
+        Pruner: lambda given: LedgerPruner(given.ledger, given.storage, given.settings),
+    },
+)

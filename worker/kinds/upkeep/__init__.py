@@ -1,0 +1,1 @@
+"""Kinds that keep the platform itself in order."""

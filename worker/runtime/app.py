@@ -1,0 +1,34 @@
+"""The Celery app of a worker."""
+
+from celery import Celery
+from prometheus_client import CollectorRegistry
+
+from worker.catalog import Catalog
+from worker.runtime import signals, task
+from worker.runtime.config import config
+from worker.runtime.metrics import Metrics
+from worker.runtime.observation import Observation
+from worker.runtime.poolcare import PoolCare
+from worker.runtime.process import Adapters, Worker
+from worker.runtime.runner import check_ports
+from worker.settings import Settings
+
+
+def create_app(settings: Settings, catalog: Catalog, adapters: Adapters) -> Celery:
+    """A Celery app that runs the kinds of the catalog.
+
+    Raises:
+        ValueError: the settings name no broker.
+        PortError: a kind asks for a port that no adapter serves.
+    """
+    if settings.broker_url is None:
+        raise ValueError("no broker: set JOBYARD_BROKER_URL, or run `jobyard up`")
+    check_ports(catalog, adapters)
+    app = Celery("jobyard", set_as_current=True)
+    app.conf.update(config(settings.broker_url))
+    registry = CollectorRegistry()
+    worker = Worker(settings, catalog, adapters, Metrics(registry))
+    app.steps["worker"].add(PoolCare)
+    task.register(app, catalog, lambda: worker.runner)
+    signals.connect(worker, Observation(settings, registry))
+    return app

@@ -1,0 +1,128 @@
+"""One attempt of one job: what its handler sees, and what the attendant watches."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+from uuid import UUID
+
+import msgspec
+from loguru import logger
+
+from worker.catalog import AnyKind
+from worker.contract.context import Log
+from worker.contract.errors import Cancelled, Fatal
+from worker.ledger.artifacts import find_artifact
+from worker.ledger.engines import Ledger
+from worker.ledger.records import Artifact, ClaimedJob
+from worker.storage import Storage
+
+_LONGEST_NAME = 200
+_LONGEST_NOTE = 500
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a job is."""
+
+    done: float
+    total: float | None
+    note: str | None
+
+
+class Attempt:
+    """The `Context` of a handler."""
+
+    def __init__(self, kind: AnyKind, job: ClaimedJob, ledger: Ledger, storage: Storage) -> None:
+        self.job = job
+        self.deadline = kind.deadline
+        self.started = time.monotonic()
+        self.artifacts: dict[str, Artifact] = {}
+        self.unsaid_progress: bytes | None = None  # JSON; written to the ledger by the attendant
+        self.unwanted_since: float | None = None  # monotonic time at which a stop was asked for
+        self.overrun = False
+        self._ledger = ledger
+        self._storage = storage
+        self._log = logger.bind(
+            job=str(job.id), kind=job.kind, attempt=job.attempt, request_id=job.request_id
+        )
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return str(self.job.id)
+
+    @property
+    def kind(self) -> str:
+        """The job's kind."""
+        return self.job.kind
+
+    @property
+    def attempt(self) -> int:
+        """This run, counted from 1."""
+        return self.job.attempt
+
+    @property
+    def max_attempts(self) -> int:
+        """How many runs the job has in all."""
+        return self.job.max_attempts
+
+    @property
+    def request_id(self) -> str | None:
+        """The id of the HTTP request that submitted the job."""
+        return self.job.request_id
+
+    @property
+    def log(self) -> Log:
+        """A logger bound to this attempt."""
+        return cast("Log", self._log)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this attempt should stop."""
+        return self.unwanted_since is not None
+
+    def check_cancelled(self) -> None:
+        """Raise `Cancelled` where this attempt should stop."""
+        if self.cancelled:
+            raise Cancelled("cancelled while it ran")
+
+    def remaining(self) -> float:
+        """Seconds until the deadline."""
+        return max(0.0, self.started + self.deadline - time.monotonic())
+
+    def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
+        """Let clients read how far the work is."""
+        # Made into JSON here, so that what cannot be is this handler's error and nobody else's.
+        progress = Progress(
+            float(done), None if total is None else float(total), note and str(note)[:_LONGEST_NOTE]
+        )
+        self.unsaid_progress = msgspec.json.encode(progress)
+
+    @contextlib.contextmanager
+    def save_artifact(self, name: str, content_type: str = "application/octet-stream") -> Iterator[BinaryIO]:
+        """A file to write into; it becomes an artifact with the attempt's outcome."""
+        if not name or len(name) > _LONGEST_NAME or not name.isprintable() or "/" in name:
+            raise ValueError(f"{name!r} is no name of an artifact: 1 to 200 printable characters, no slash")
+        with self._storage.create() as (artifact_id, file):
+            yield cast("BinaryIO", file)
+        self.artifacts[name] = Artifact(
+            id=artifact_id,
+            client_id=self.job.client_id,
+            job_id=self.job.id,
+            name=name,
+            content_type=content_type,
+            size=file.size,
+            sha256=file.sha256,
+        )
+
+    def open_artifact(self, artifact_id: str) -> BinaryIO:
+        """Read an artifact that the job's client owns."""
+        try:
+            wanted = UUID(artifact_id)
+            with self._ledger.read() as connection:
+                found = find_artifact(connection, wanted, self.job.client_id)
+            if found is not None:
+                return self._storage.open(found.id)
+        except (ValueError, FileNotFoundError):
+            pass
+        raise Fatal(f"there is no artifact {artifact_id!r}")

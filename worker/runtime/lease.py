@@ -1,0 +1,213 @@
+"""The lease of a worker: its heartbeat, and the comparison of what it holds with what it runs.
+
+Runs on a native thread of the main process with a connection of its own, so that no handler, pool or
+statement of somebody else delays it.
+"""
+
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Collection
+from uuid import UUID
+
+import msgspec
+from loguru import logger
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from worker.catalog import Catalog
+from worker.contract.states import State
+from worker.ledger import leases, messages, transitions
+from worker.ledger.engines import connect_args, writing_url
+from worker.ledger.records import Held, Outcome
+from worker.runtime import native, verdict
+from worker.runtime.metrics import Metrics
+from worker.runtime.runner import Incarnation
+from worker.settings import Settings
+
+_COMPARE_EVERY = 2  # heartbeats
+_PAUSE = 0.5  # seconds before another try while the ledger is away
+_LAST_ROUND = 2.0  # seconds that a round under way gets before the lease is given up
+
+
+class News(msgspec.Struct, frozen=True):
+    """What happened to a job outside of its handler's process."""
+
+    reason: str
+    cancelled_by: str | None
+
+
+class LeaseKeeper:
+    """Renews one lease and records the losses of one worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        incarnation: Incarnation,
+        queues: Collection[str],
+        *,
+        catalog: Catalog,
+        metrics: Metrics,
+        known: Callable[[], Collection[UUID]],
+    ) -> None:
+        """Args: known: the ids of the jobs whose messages this worker has in hand."""
+        self._settings = settings
+        self._incarnation = incarnation
+        self._queues = queues
+        self._catalog = catalog
+        self._metrics = metrics
+        self._known = known
+        self._rng = random.Random()  # noqa: S311 - jitter, no secret
+        self._bell = native.Bell()
+        self._left = native.Bell()
+        self._news: dict[UUID, News] = {}
+        self._missing: set[UUID] = set()
+        self._beats = 0
+        self._next_beat = 0.0
+        self._started = self._leaving = False
+        self._engine = create_engine(
+            writing_url(settings),
+            poolclass=NullPool,
+            hide_parameters=True,
+            connect_args=connect_args(settings, "lease", statement_timeout=settings.heartbeat),
+        )
+
+    def take(self) -> None:
+        """Take the lease, as soon as the ledger lets us; claims of a worker without one would be rescued."""
+        while True:
+            try:
+                return self._renew()
+            except SQLAlchemyError as error:
+                logger.warning("lease_without_ledger", error=type(error).__name__)
+                time.sleep(_PAUSE)
+
+    def start(self) -> None:
+        """Keep the lease, on a native thread."""
+        self._started = True
+        native.start(self._run, "lease")
+
+    def lost(self, job_id: UUID, reason: str) -> None:
+        """Record soon that the process of a job died; never blocks."""
+        self._tell(job_id, reason, None)
+
+    def revoked(self, job_id: UUID, operator: str) -> None:
+        """Record soon that an operator revoked a job; never blocks."""
+        self._tell(job_id, "terminated by an operator", operator)
+
+    def release(self, ids: Collection[UUID]) -> None:
+        """Note that the messages of these jobs are gone, so that dispatch publishes them again."""
+        with self._engine.begin() as connection:
+            messages.unpublish(connection, list(ids))
+
+    def fall_silent(self) -> None:
+        """Renew no more and record no more losses: whoever dies from now on was told to."""
+        self._leaving = True
+        self._bell.ring()
+        if self._started and not self._left.wait(_LAST_ROUND):
+            logger.warning("lease_round_unfinished")
+
+    def end(self, delay: float) -> int:
+        """Give back, unspent, every job that still runs under this worker's name, and the lease with them.
+
+        Args:
+            delay: seconds during which what cannot be stopped may still run.
+
+        Returns:
+            How many jobs were given back.
+        """
+        self.fall_silent()
+        with self._engine.begin() as connection:
+            held = leases.held_by(connection, self._incarnation.id)
+            overrun = [self._overrun_outcome(job) for job in held if job.overran]
+            rest = [(job.id, job.token) for job in held if not job.overran]
+            if overrun:
+                transitions.finish(connection, overrun)
+            if rest:
+                transitions.hand_back(connection, rest, self._incarnation.name, delay)
+            leases.end(connection, self._incarnation.id)
+            return len(rest)
+
+    def _run(self) -> None:
+        while not self._leaving:
+            if self._bell.wait(max(0.0, self._next_beat - time.monotonic())):
+                self._bell.clear()
+            try:
+                self._round()
+            except SQLAlchemyError as error:
+                logger.warning("lease_without_ledger", error=type(error).__name__)
+                time.sleep(_PAUSE)
+            except Exception as error:  # noqa: BLE001 - without this thread every job here would be taken away
+                logger.opt(exception=error).error("lease_round_failed")
+                time.sleep(_PAUSE)
+        self._left.ring()
+
+    def _round(self) -> None:
+        """Between two heartbeats only what was told is settled, however often the bell rings."""
+        beat = time.monotonic() >= self._next_beat and not self._leaving
+        if beat:
+            self._renew()
+            self._next_beat = time.monotonic() + self._settings.heartbeat
+            self._beats += 1
+        self._settle_news()
+        if beat and self._beats % _COMPARE_EVERY == 0:
+            self._compare()
+
+    def _renew(self) -> None:
+        with self._engine.begin() as connection:
+            leases.renew(
+                connection,
+                self._incarnation.id,
+                name=self._incarnation.name,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                queues=self._queues,
+            )
+
+    def _tell(self, job_id: UUID, reason: str, cancelled_by: str | None) -> None:
+        told = self._news.get(job_id)
+        # A revoked job's process dies next: that must not make the operator's word forgotten.
+        self._news[job_id] = News(reason, cancelled_by or (told.cancelled_by if told else None))
+        self._bell.ring()
+
+    def _settle_news(self) -> None:
+        for job_id, news in list(self._news.items()):
+            if self._leaving:
+                return
+            if news.cancelled_by:
+                with self._engine.begin() as connection:
+                    transitions.cancel(connection, job_id, news.cancelled_by)
+            for job in self._held():
+                if job.id == job_id:
+                    self._record_loss(job, news.reason)
+            if self._news.get(job_id) is news:
+                del self._news[job_id]
+
+    def _compare(self) -> None:
+        """Find what the signals missed: jobs under this worker's name of which it knows nothing.
+
+        A claim or an outcome may be on its way while we look, so only what is missing twice is lost.
+        """
+        held = {job.id: job for job in self._held()}
+        missing = set(held) - set(self._known())
+        for job_id in missing & self._missing:
+            self._record_loss(held[job_id], "its process vanished")
+        self._missing = missing
+
+    def _held(self) -> list[Held]:
+        with self._engine.begin() as connection:
+            return leases.held_by(connection, self._incarnation.id)
+
+    def _record_loss(self, job: Held, reason: str) -> None:
+        with self._engine.begin() as connection:
+            state: State | None
+            if job.overran and not job.cancel_requested:
+                outcome = self._overrun_outcome(job)
+                state = transitions.finish(connection, [outcome]).get(job.id)
+            else:
+                state = transitions.lose(connection, job.id, job.token, reason, self._settings.loss_cap)
+                self._metrics.losses.labels(job.kind).inc()
+        logger.warning("job_lost", job=str(job.id), kind=job.kind, reason=reason, state=state)
+
+    def _overrun_outcome(self, job: Held) -> Outcome:
+        return verdict.of_overrun(self._catalog[job.kind], job, self._incarnation.name, self._rng)

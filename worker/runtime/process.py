@@ -1,0 +1,167 @@
+"""The parts of a worker, process by process: the main one, and the ones that run handlers.
+
+Engines and threads are made after the fork, in the process that uses them.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from celery.worker import state as celery_state
+from loguru import logger
+
+from worker.catalog import Catalog
+from worker.contract.queues import QUEUES
+from worker.ledger.engines import Ledger
+from worker.runtime import orphans
+from worker.runtime.attendant import Attendant
+from worker.runtime.bookkeeping import Bookkeeper, Combiner, Direct, LedgerLine
+from worker.runtime.lease import LeaseKeeper
+from worker.runtime.metrics import Metrics
+from worker.runtime.notice import Notices
+from worker.runtime.runner import Incarnation, Runner
+from worker.runtime.shutdown import Stopper
+from worker.settings import Settings
+from worker.storage import Storage
+
+
+class Resources(msgspec.Struct, frozen=True):
+    """What an adapter may be made of."""
+
+    settings: Settings
+    ledger: Ledger
+    storage: Storage
+
+
+Adapters = Mapping[type, Callable[[Resources], Any]]
+
+
+class Worker:
+    """One worker: what its main process keeps, and how a process becomes one that runs handlers."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, adapters: Adapters, metrics: Metrics) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._adapters = adapters
+        self._metrics = metrics
+        self._main_pid = 0
+        self._incarnation: Incarnation | None = None
+        self._forked = True
+        self._runner: Runner | None = None
+        self.lease: LeaseKeeper | None = None
+        self.stopper: Stopper | None = None
+
+    @property
+    def runner(self) -> Runner:
+        """The runner of this process."""
+        if self._runner is None:
+            raise RuntimeError("no handler runs in this process")
+        return self._runner
+
+    def begin(self, name: str, queues: Collection[str], *, forked: bool) -> None:
+        """Become the main process: take the lease. Handlers run here unless they run in children."""
+        self._main_pid = os.getpid()
+        self._incarnation = Incarnation(uuid4(), name)
+        self._forked = forked
+        self.lease = LeaseKeeper(
+            self._settings,
+            self._incarnation,
+            queues,
+            catalog=self._catalog,
+            metrics=self._metrics,
+            known=self._in_hand,
+        )
+        self.stopper = Stopper(
+            grace=max(QUEUES[queue].grace for queue in queues),
+            lease=self.lease,
+            unclaimed=self._unclaimed,
+            hopeless=self._hopeless,
+            forked=forked,
+        )
+        self.lease.take()
+        if not forked:
+            self._runner = self._make_runner(alone=False)
+
+    def keep(self) -> None:
+        """Keep the lease from now on, and be ready to stop."""
+        if self.lease is not None and self.stopper is not None:
+            self.lease.start()
+            self.stopper.start()
+
+    def begin_child(self) -> None:
+        """Become a process of the pool."""
+        orphans.die_with_parent(self._main_pid)
+        self._runner = self._make_runner(alone=True)
+
+    def stop(self) -> None:
+        """Claim nothing more; callable from a signal handler."""
+        if self._runner is not None:
+            self._runner.stopping = True
+        if self.stopper is not None:
+            self.stopper.begin()
+
+    def end(self) -> None:
+        """The pool is empty: leave nothing held."""
+        if self.stopper is not None:
+            self.stopper.finish()
+
+    def _make_runner(self, *, alone: bool) -> Runner:
+        assert self._incarnation is not None  # noqa: S101 - begin() came first
+        ledger = Ledger.open(self._settings, "worker")
+        storage = Storage(self._settings.home_path / "artifacts")
+        resources = Resources(self._settings, ledger, storage)
+        line = LedgerLine(ledger, self._notices(), give_up=lambda: self.runner.stopping)
+        bookkeeper: Bookkeeper = Direct(line) if alone else Combiner(line)
+        return Runner(
+            incarnation=self._incarnation,
+            alone=alone,
+            catalog=self._catalog,
+            ports={port: make(resources) for port, make in self._adapters.items()},
+            ledger=ledger,
+            storage=storage,
+            bookkeeper=bookkeeper,
+            attendant=Attendant(ledger, alone=alone),
+            metrics=self._metrics,
+        )
+
+    def _notices(self) -> Notices:
+        assert self._settings.broker_url is not None  # noqa: S101 - the app was made with it
+        return Notices(self._settings.broker_url)
+
+    def _hopeless(self) -> bool:
+        if self._runner is None:
+            return False
+        overrun = {attempt.job.id for attempt in self._runner.attendant.running() if attempt.overrun}
+        return bool(overrun) and self._runner.in_hand() <= overrun  # an outcome under way is in hand too
+
+    def _in_hand(self) -> set[UUID]:
+        """The jobs that this worker runs, or whose messages it holds."""
+        if self._runner is not None:
+            return self._runner.in_hand()
+        return _uuids(set(celery_state.requests) | _active())
+
+    def _unclaimed(self) -> set[UUID]:
+        """The jobs whose messages were received and came to nothing."""
+        turned_away = self._runner.turned_away if self._runner else ()
+        return _uuids(set(celery_state.requests) - _active()) | set(turned_away)
+
+
+def _active() -> set[str]:
+    """The ids of the messages that the pool accepted."""
+    while True:
+        # Celery's thread adds to the set while this one looks; it knows no lock.
+        with contextlib.suppress(RuntimeError):
+            return {request.id for request in celery_state.active_requests}
+
+
+def _uuids(texts: Collection[str]) -> set[UUID]:
+    found = set()
+    for text in texts:
+        try:
+            found.add(UUID(text))
+        except ValueError:
+            logger.debug("message_without_job", id=text)
+    return found

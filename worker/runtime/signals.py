@@ -1,0 +1,109 @@
+"""What Celery tells: its public signals, wired to the parts of a worker.
+
+A test names each of them on each pool, so that an upgrade of Celery that moves one fails loudly.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from celery import signals
+from celery.worker import state
+from loguru import logger
+
+from worker.runtime.observation import Observation
+from worker.runtime.process import Worker
+
+_OPERATOR = "operator, through Celery's remote control"
+
+
+def connect(worker: Worker, observation: Observation) -> None:
+    """Wire a worker to Celery's signals."""
+    wiring = _Wiring(worker, observation)
+    for signal, receiver in (
+        (signals.celeryd_init, wiring.on_init),
+        (signals.setup_logging, wiring.on_setup_logging),
+        (signals.celeryd_after_setup, wiring.on_setup),
+        (signals.worker_ready, wiring.on_ready),
+        (signals.worker_process_init, wiring.on_child),
+        (signals.worker_shutting_down, wiring.on_stop),
+        (signals.worker_shutdown, wiring.on_end),
+        (signals.task_failure, wiring.on_failure),
+        (signals.task_revoked, wiring.on_revoked),
+        (signals.task_unknown, wiring.on_unknown),
+        (signals.task_rejected, wiring.on_rejected),
+    ):
+        signal.connect(receiver, weak=False)
+
+
+class _Wiring:
+    def __init__(self, worker: Worker, observation: Observation) -> None:
+        self._worker = worker
+        self._observation = observation
+        self._name = "unnamed"
+
+    def on_init(self, sender: str, **_: Any) -> None:
+        """Before anything else: the worker's name."""
+        self._name = sender.partition("@")[0]
+
+    def on_setup_logging(self, **_: Any) -> None:
+        """Replace Celery's logging by ours."""
+        self._observation.begin_logs(f"worker-{self._name}")
+
+    def on_setup(self, sender: str, instance: Any, **_: Any) -> None:
+        """Main process, before the pool exists."""
+        queues = list(instance.app.amqp.queues.consume_from)
+        forked = instance.pool_cls.__module__.endswith("prefork")
+        self._worker.begin(sender, queues, forked=forked)
+        logger.info("worker_starts", worker=sender, queues=queues, forked=forked)
+
+    def on_ready(self, **_: Any) -> None:
+        """Main process, connected to the broker."""
+        self._worker.keep()
+        self._observation.begin_metrics()
+        logger.info("worker_ready")
+
+    def on_child(self, **_: Any) -> None:
+        """A fresh child of the prefork pool."""
+        self._worker.begin_child()
+
+    def on_stop(self, **_: Any) -> None:
+        """Main process, inside the handler of SIGTERM."""
+        self._worker.stop()
+
+    def on_end(self, **_: Any) -> None:
+        """Main process, after the pool ended."""
+        self._worker.end()
+
+    def on_failure(self, task_id: str, exception: BaseException, **_: Any) -> None:
+        """Main process: a child died, or overran a time limit that an operator set."""
+        job_id = _job_id(task_id)
+        if job_id and self._worker.lease and isinstance(exception, WorkerLostError | TimeLimitExceeded):
+            self._worker.lease.lost(job_id, f"its process died: {exception}")
+
+    def on_revoked(self, request: Any, terminated: bool, **_: Any) -> None:  # noqa: FBT001 - Celery's name
+        """Main process: an operator revoked a job, or a process was terminated under it."""
+        job_id = _job_id(request.id)
+        if job_id is None or self._worker.lease is None:
+            return
+        if request.id in state.revoked:
+            # Forget it, or an operator's re-run of the same id would be swallowed.
+            state.revoked.discard(request.id)
+            self._worker.lease.revoked(job_id, _OPERATOR)
+        elif terminated:
+            self._worker.lease.lost(job_id, "its process was terminated")
+
+    def on_unknown(self, name: str, id: str, **_: Any) -> None:  # noqa: A002 - Celery's name
+        """Main process: a message of a kind that this worker does not know."""
+        logger.warning("message_of_unknown_kind", kind=name, job=id)
+
+    def on_rejected(self, exc: BaseException | None = None, **_: Any) -> None:
+        """Main process: a message that is none."""
+        logger.warning("message_rejected", error=type(exc).__name__)
+
+
+def _job_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
