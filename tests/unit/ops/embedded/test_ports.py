@@ -1,0 +1,28 @@
+import socket
+
+import pytest
+
+from ops.embedded import ports
+
+
+def test_draws_different_ports_that_can_be_listened_on() -> None:
+    drawn = ports.free_ports(20)
+    assert len(set(drawn)) == 20
+    assert all(ports.is_free(port) for port in drawn)
+
+
+def test_a_port_with_a_listener_is_open_and_not_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert not ports.is_free(port)
+        assert ports.is_open(port)
+    assert ports.is_free(port)
+    assert not ports.is_open(port)
+
+
+def test_says_so_when_there_are_none_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        monkeypatch.setattr(ports, "_RANGE", range(taken, taken + 1))
+        with pytest.raises(OSError, match="no 1 free ports"):
+            ports.free_ports(1)
