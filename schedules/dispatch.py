@@ -1,0 +1,100 @@
+"""Dispatch: what is due becomes queued, and what is queued is published while the broker has room.
+
+The broker is kept shallow: the ledger holds the backlog, so that pausing, priorities, cancelling and the
+recovery from a flush are quick. Several beats share the work row by row; between them they may fill a
+queue a little beyond its room, which does no harm.
+"""
+
+from collections.abc import Sequence
+
+from schedules.metrics import Metrics
+from worker.broker import Broker, BrokerDown
+from worker.contract.queues import ISOLATION
+from worker.ledger import messages, transitions
+from worker.ledger.agenda import Agenda
+from worker.ledger.engines import Ledger
+from worker.ledger.records import Message
+
+BATCH = 500  # of one queue in one round, so that none keeps the others waiting
+
+
+class Due:
+    """The part that turns scheduled and retrying jobs into queued ones, and ends those that expired."""
+
+    name = "due"
+
+    def __init__(self, ledger: Ledger, metrics: Metrics) -> None:
+        self._ledger = ledger
+        self._metrics = metrics
+
+    def run(self, todo: Agenda) -> bool:
+        """Expire first: what is past its expires_at must not be queued any more."""
+        expired = self._expire() if todo.expiring else 0
+        due = self._make_due() if todo.due else 0
+        return BATCH in {expired, due}
+
+    def _expire(self) -> int:
+        with self._ledger.write() as connection:
+            expired = len(transitions.expire(connection, BATCH))
+        self._metrics.expired.inc(expired)
+        return expired
+
+    def _make_due(self) -> int:
+        with self._ledger.write() as connection:
+            due = transitions.make_due(connection, BATCH)
+        self._metrics.due.inc(due)
+        return due
+
+
+class Dispatch:
+    """The part that publishes queued jobs, by priority and age, while their queue has room.
+
+    Args:
+        ledger: where the jobs are.
+        broker: where their messages go.
+        depth: messages of one queue that the broker should hold.
+        metrics: counts what was published.
+    """
+
+    name = "dispatch"
+
+    def __init__(self, ledger: Ledger, broker: Broker, depth: int, metrics: Metrics) -> None:
+        self._ledger = ledger
+        self._broker = broker
+        self._depth = depth
+        self._metrics = metrics
+
+    def run(self, todo: Agenda) -> bool:
+        """Publish a batch of each queue."""
+        if not todo.publishable:
+            return False
+        with self._ledger.write() as connection:
+            open_lanes = messages.publishable_lanes(connection)
+        lanes = {(queue, alone): ISOLATION.name if alone else queue for queue, alone in open_lanes}
+        depths = self._broker.depths(set(lanes.values()))
+        more = False
+        for (queue, alone), lane in lanes.items():
+            room = max(0, self._depth - depths[lane])
+            published = self._publish(queue, min(room, BATCH), alone=alone)
+            self._metrics.dispatched.labels(lane).inc(published)
+            depths[lane] += published
+            more |= published == BATCH < room
+        return more
+
+    def _publish(self, queue: str, limit: int, *, alone: bool) -> int:
+        if not limit:
+            return 0
+        with self._ledger.write() as connection:
+            taken = messages.take_publishable(connection, queue, limit, alone=alone)
+        # Committed first: a message that arrives before its mark would be published twice.
+        if taken:
+            self._send(taken)
+        return len(taken)
+
+    def _send(self, taken: Sequence[Message]) -> None:
+        try:
+            self._broker.publish(taken)
+        except BrokerDown:
+            with self._ledger.write() as connection:
+                messages.unpublish(connection, [message.job_id for message in taken])
+            raise

@@ -1,0 +1,134 @@
+"""Several at once: threads with connections of their own, all set off at the same moment."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from threading import Barrier
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection
+
+from tests.integration.ledger.situations import CLIENT, WORKER, change, claim, claimed, enqueue, finish, state
+from worker.contract.states import State
+from worker.ledger import clients, firings, idempotency, messages, transitions
+from worker.ledger.engines import Ledger
+from worker.ledger.idempotency import Earlier
+from worker.ledger.records import Claim
+
+T = TypeVar("T")
+THREADS = 6
+
+
+def at_once(ledger: Ledger, act: Callable[[Connection, int], T]) -> list[T]:
+    """What each of several transactions gives that begin together."""
+    barrier = Barrier(THREADS)
+
+    def run(number: int) -> T:
+        with ledger.write() as connection:
+            connection.exec_driver_sql("SELECT 1")
+            barrier.wait()
+            return act(connection, number)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(run, range(THREADS)))
+
+
+def test_one_of_several_claims_of_a_job_gets_it(ledger: Ledger) -> None:
+    for _ in range(20):
+        with ledger.write() as connection:
+            job_id = enqueue(connection)
+
+        def take(connection: Connection, _: int, job_id: UUID = job_id) -> UUID | None:
+            return claim(connection, job_id)
+
+        tokens = at_once(ledger, take)
+
+        assert len([token for token in tokens if token]) == 1
+
+
+def test_bundles_that_overlap_share_their_jobs_out(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        ids = sorted(enqueue(connection) for _ in range(50))
+
+    def take(connection: Connection, number: int) -> list[UUID]:
+        wishes = [
+            Claim(job_id=job_id, token=uuid4(), worker_id=WORKER, alone=False) for job_id in ids[number * 5 :]
+        ]
+        return [job.id for job in transitions.claim(connection, wishes)]
+
+    taken = Counter(job_id for held in at_once(ledger, take) for job_id in held)
+
+    assert taken == Counter(ids)
+
+
+def test_an_outcome_and_a_rescue_do_not_both_stand(ledger: Ledger) -> None:
+    for _ in range(10):
+        with ledger.write() as connection:
+            job_id, token = claimed(connection)
+
+        def act(connection: Connection, number: int, job_id: UUID = job_id, token: UUID = token) -> bool:
+            if number % 2:
+                return finish(connection, job_id, token, State.SUCCEEDED) is not None
+            return job_id in transitions.rescue(connection, 8.0, 3)
+
+        results = at_once(ledger, act)
+
+        finished, rescued = any(results[1::2]), results[0::2].count(True)
+        assert (finished, rescued) in {(True, 0), (False, 1)}
+        with ledger.write() as connection:
+            assert state(connection, job_id) == (State.SUCCEEDED if finished else State.QUEUED)
+            change(connection, job_id, state="'cancelled'")
+
+
+def test_several_beats_make_each_job_due_once(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        for _ in range(40):
+            change(connection, enqueue(connection), state="'scheduled'")
+
+    assert sum(at_once(ledger, lambda connection, _: transitions.make_due(connection, 10))) == 40
+
+
+def test_several_beats_publish_each_job_once(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        ids = {enqueue(connection) for _ in range(60)}
+
+    taken = at_once(
+        ledger, lambda connection, _: messages.take_publishable(connection, "web", 15, alone=False)
+    )
+
+    published = [message.job_id for batch in taken for message in batch]
+    assert len(published) == len(set(published)) == 60
+    assert set(published) == ids
+
+
+def test_one_of_several_beats_fires(ledger: Ledger) -> None:
+    fire_at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    fired = at_once(ledger, lambda connection, _: firings.record_firing(connection, "s", fire_at, uuid4()))
+
+    assert fired.count(True) == 1
+
+
+def test_one_of_several_requests_with_one_key_is_the_first(ledger: Ledger) -> None:
+    def submit(connection: Connection, number: int) -> Earlier | None:
+        return idempotency.remember(connection, CLIENT, "key", b"same", UUID(int=number))
+
+    answers = at_once(ledger, submit)
+
+    assert answers.count(None) == 1
+    first = UUID(int=answers.index(None))
+    assert {answer.job_id for answer in answers if answer} == {first}
+
+
+def test_several_beats_agree_on_one_client(ledger: Ledger) -> None:
+    made = at_once(ledger, lambda connection, _: clients.ensure_client(connection, "schedules"))
+
+    assert len({client.id for client in made}) == 1
+
+
+def test_one_of_several_operators_gets_the_name(ledger: Ledger) -> None:
+    made = at_once(ledger, lambda connection, _: clients.add_client(connection, "acme"))
+
+    assert len([client for client in made if client]) == 1

@@ -1,0 +1,222 @@
+"""Dispatch: what is due is queued, and what is queued is published while the broker has room."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+import redis
+from sqlalchemy import text
+
+from schedules import dispatch
+from schedules.dispatch import Dispatch, Due
+from schedules.metrics import Metrics
+from tests.integration.ledger.situations import change, enqueue, row, state
+from worker.broker import Broker, BrokerDown
+from worker.contract.queues import QUEUES
+from worker.contract.states import Priority, State
+from worker.ledger import agenda
+from worker.ledger.engines import Ledger
+from worker.ledger.records import Message
+
+
+def tick(ledger: Ledger, part: Dispatch | Due) -> bool:
+    with ledger.write() as connection:
+        todo = agenda.read(connection)
+    return part.run(todo)
+
+
+def submit(ledger: Ledger, count: int = 1, **fields: object) -> list[UUID]:
+    with ledger.write() as connection:
+        return [enqueue(connection, **fields) for _ in range(count)]
+
+
+def published(ledger: Ledger, ids: Sequence[UUID]) -> list[UUID]:
+    with ledger.write() as connection:
+        return [job_id for job_id in ids if row(connection, job_id)["published_at"] is not None]
+
+
+def depths(broker: Broker) -> dict[str, int]:
+    return {name: depth for name, depth in broker.depths(QUEUES).items() if depth}
+
+
+@pytest.fixture
+def part(ledger: Ledger, broker: Broker, metrics: Metrics) -> Dispatch:
+    return Dispatch(ledger, broker, depth=10, metrics=metrics)
+
+
+def test_queued_jobs_are_published_to_their_queue(
+    ledger: Ledger, broker: Broker, part: Dispatch, metrics: Metrics
+) -> None:
+    ids = submit(ledger, 3) + submit(ledger, 2, queue="email")
+
+    assert not tick(ledger, part)
+
+    assert depths(broker) == {"web": 3, "email": 2}
+    assert published(ledger, ids) == ids
+    sample = metrics.registry.get_sample_value
+    assert sample("jobyard_beat_dispatched_total", {"lane": "web"}) == 3
+
+
+def test_the_broker_stays_shallow(ledger: Ledger, broker: Broker, part: Dispatch) -> None:
+    ids = submit(ledger, 25)
+
+    for _ in range(3):
+        assert not tick(ledger, part), "there is no room, so there is nothing to do at once"
+
+    assert depths(broker) == {"web": 10}
+    assert published(ledger, ids) == ids[:10], "the oldest first"
+
+
+def test_what_was_taken_makes_room(
+    ledger: Ledger, broker: Broker, part: Dispatch, redis_client: redis.Redis
+) -> None:
+    submit(ledger, 25)
+    tick(ledger, part)
+    (key,) = redis_client.scan_iter("web*")
+    redis_client.rpop(key, 4)
+
+    tick(ledger, part)
+
+    assert depths(broker) == {"web": 10}
+
+
+def test_a_priority_overtakes_the_backlog(ledger: Ledger, part: Dispatch) -> None:
+    submit(ledger, 20)
+    urgent = submit(ledger, 2, priority=Priority.HIGH)
+
+    tick(ledger, part)
+
+    assert published(ledger, urgent) == urgent
+
+
+def test_a_large_backlog_keeps_no_other_queue_waiting(
+    ledger: Ledger, broker: Broker, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "BATCH", 5)
+    part = Dispatch(ledger, broker, depth=100, metrics=metrics)
+    submit(ledger, 30)
+    submit(ledger, 7, queue="email")
+
+    assert tick(ledger, part), "there is more to do at once"
+    assert depths(broker) == {"web": 5, "email": 5}
+    while tick(ledger, part):
+        pass
+    assert depths(broker) == {"web": 30, "email": 7}
+
+
+def test_a_paused_queue_is_passed_over_and_the_others_are_not(
+    ledger: Ledger, broker: Broker, part: Dispatch
+) -> None:
+    submit(ledger), submit(ledger, queue="email")
+    with ledger.write() as connection:
+        connection.execute(text("INSERT INTO queues (name, paused_at) VALUES ('web', now())"))
+
+    tick(ledger, part)
+    assert depths(broker) == {"email": 1}
+
+    with ledger.write() as connection:
+        connection.execute(text("UPDATE queues SET paused_at = NULL"))
+    tick(ledger, part)
+    assert depths(broker) == {"email": 1, "web": 1}
+
+
+def test_jobs_that_must_run_alone_share_one_lane(ledger: Ledger, broker: Broker, part: Dispatch) -> None:
+    for job_id in submit(ledger, 6) + submit(ledger, 6, queue="email"):
+        with ledger.write() as connection:
+            change(connection, job_id, wants_alone="true")
+
+    tick(ledger, part)
+
+    assert depths(broker) == {"isolation": 10}
+
+
+class DownWhilePublishing(Broker):
+    """Dies between the commit and the publication."""
+
+    def publish(self, messages: Sequence[Message]) -> None:  # noqa: ARG002 - the broker's
+        raise BrokerDown("ConnectionError")
+
+
+def test_what_the_broker_did_not_take_waits_for_it(
+    ledger: Ledger, broker_url: str, broker: Broker, part: Dispatch, metrics: Metrics
+) -> None:
+    ids = submit(ledger, 3)
+    down = DownWhilePublishing(broker_url)
+
+    for _ in range(3):
+        with pytest.raises(BrokerDown):
+            tick(ledger, Dispatch(ledger, down, 10, metrics))
+    down.close()
+
+    assert published(ledger, ids) == []
+    tick(ledger, part)
+    assert depths(broker) == {"web": 3}
+    with ledger.write() as connection:
+        assert [row(connection, job_id)["publications"] for job_id in ids] == [1, 1, 1]
+
+
+def test_a_job_is_claimable_before_its_message_arrives(
+    ledger: Ledger, broker: Broker, metrics: Metrics
+) -> None:
+    """The mark is committed first; the other way round the message might find no job to claim."""
+    (job_id,) = submit(ledger)
+    seen: list[bool] = []
+
+    class Looking(Broker):
+        def publish(self, messages: Sequence[Message]) -> None:
+            seen.append(published(ledger, [job_id]) == [job_id])
+
+        def depths(self, names: object) -> dict[str, int]:
+            return {"web": 0}
+
+    tick(ledger, Dispatch(ledger, Looking("redis://127.0.0.1:1"), 10, metrics))
+
+    assert seen == [True]
+
+
+@pytest.fixture
+def due(ledger: Ledger, metrics: Metrics) -> Due:
+    return Due(ledger, metrics)
+
+
+def test_a_job_whose_time_has_come_is_queued(ledger: Ledger, due: Due, metrics: Metrics) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    ready, waiting = submit(ledger, 2, scheduled_at=later)
+    with ledger.write() as connection:
+        change(connection, ready, due_at="now()")
+
+    assert not tick(ledger, due)
+
+    with ledger.write() as connection:
+        assert [state(connection, job_id) for job_id in (ready, waiting)] == [State.QUEUED, State.SCHEDULED]
+    assert metrics.registry.get_sample_value("jobyard_beat_due_total") == 1
+
+
+def test_a_job_past_its_expiry_ends_failed_and_is_not_queued(
+    ledger: Ledger, due: Due, metrics: Metrics
+) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    (job_id,) = submit(ledger, scheduled_at=later)
+    with ledger.write() as connection:
+        change(connection, job_id, due_at="now()", expires_at="now()")
+
+    tick(ledger, due)
+
+    with ledger.write() as connection:
+        assert state(connection, job_id) == State.FAILED
+    assert metrics.registry.get_sample_value("jobyard_beat_expired_total") == 1
+
+
+def test_more_than_a_batch_is_due_over_several_rounds(
+    ledger: Ledger, due: Due, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "BATCH", 4)
+    ids = submit(ledger, 10)
+    with ledger.write() as connection:
+        for job_id in ids:
+            change(connection, job_id, state="'retrying'")
+
+    assert [tick(ledger, due) for _ in range(3)] == [True, True, False]
+    with ledger.write() as connection:
+        assert {state(connection, job_id) for job_id in ids} == {State.QUEUED}

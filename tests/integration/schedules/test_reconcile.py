@@ -1,0 +1,229 @@
+"""Whatever the broker loses, every job is run, and none of them often."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+from sqlalchemy import text
+
+from schedules import reconcile
+from schedules.dispatch import Dispatch
+from schedules.metrics import Metrics
+from schedules.reconcile import Reconcile
+from schedules.rounds import Part, Round, SideRound
+from tests.awaiting import eventually
+from tests.integration.ledger.situations import WORKER, change, enqueue, row
+from tests.unit.schedules.stand_ins import todo
+from worker.broker import Broker, connect
+from worker.contract.states import State
+from worker.ledger import messages, transitions
+from worker.ledger.engines import Ledger
+from worker.ledger.records import Claim, Outcome
+from worker.settings import Settings
+
+DEPTH = 50
+
+
+class Consumer:
+    """A worker reduced to what matters here: takes messages, claims their jobs, and records outcomes."""
+
+    def __init__(self, ledger: Ledger, url: str) -> None:
+        self._ledger = ledger
+        self._url = url
+        self.messages: Counter[UUID] = Counter()  # taken, by job
+        self.pace = 0.001  # seconds between two messages
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            self._thread.join()
+
+    def take(self) -> UUID | None:
+        """One message off the broker, and into the hands of this worker."""
+        with connect(self._url) as connection:
+            return self._take(connection.default_channel)
+
+    def _take(self, channel: object) -> UUID | None:
+        message = channel.basic_get("web", no_ack=True)  # type: ignore[attr-defined]
+        if message is None:
+            return None
+        job_id = UUID(message.headers["id"])
+        self.messages[job_id] += 1
+        return job_id
+
+    def _run(self) -> None:
+        with connect(self._url) as connection:
+            channel = connection.default_channel
+            while not self._stopping.wait(self.pace):
+                if job_id := self._take(channel):
+                    self.work(job_id)
+
+    def work(self, job_id: UUID) -> None:
+        wish = Claim(job_id=job_id, token=uuid4(), worker_id=WORKER, alone=False)
+        with self._ledger.write() as connection:
+            held = transitions.claim(connection, [wish])
+        for job in held:
+            outcome = Outcome(job_id=job.id, token=job.token, worker="w", state=State.SUCCEEDED)
+            with self._ledger.write() as connection:
+                transitions.finish(connection, [outcome])
+
+
+@pytest.fixture
+def consumer(ledger: Ledger, broker_url: str) -> Consumer:
+    return Consumer(ledger, broker_url)
+
+
+@pytest.fixture
+def beat(
+    ledger: Ledger, broker: Broker, settings: Settings, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """The broker's round, with all its times shortened."""
+    monkeypatch.setattr(reconcile, "EVERY", 0.1)
+    monkeypatch.setattr(reconcile, "SELDOM", 0.3)
+    hasty = Settings(
+        database_url=settings.database_url,
+        broker_url=settings.broker_url,
+        reconcile_empty=0.5,
+        reconcile_overtaken=0.5,
+        reconcile_stale=5.0,
+    )
+    parts: list[Part] = [Dispatch(ledger, broker, DEPTH, metrics), Reconcile(ledger, broker, hasty, metrics)]
+    side = SideRound(Round("broker", parts, ledger, 0.05, metrics), broker.close)
+    side.start()
+    yield
+    side.stop(10)
+
+
+def submit(ledger: Ledger, count: int) -> list[UUID]:
+    with ledger.write() as connection:
+        return [enqueue(connection) for _ in range(count)]
+
+
+def left(ledger: Ledger) -> int:
+    with ledger.write() as connection:
+        unfinished = text("SELECT count(*) FROM jobs WHERE state <> 'succeeded'")
+        return int(connection.execute(unfinished).scalar_one())
+
+
+def published(ledger: Ledger) -> int:
+    with ledger.write() as connection:
+        marked = text("SELECT count(*) FROM jobs WHERE state = 'queued' AND published_at IS NOT NULL")
+        return int(connection.execute(marked).scalar_one())
+
+
+def reconciled(metrics: Metrics, rule: str) -> float:
+    return metrics.registry.get_sample_value("jobyard_beat_reconciled_total", {"rule": rule}) or 0
+
+
+def all_done(ledger: Ledger) -> Callable[[], bool]:
+    return lambda: left(ledger) == 0
+
+
+@pytest.mark.usefixtures("beat")
+def test_after_a_flush_every_job_is_run(
+    ledger: Ledger, consumer: Consumer, redis_client: redis.Redis
+) -> None:
+    ids = submit(ledger, 400)
+    with consumer.working():
+        eventually(lambda: left(ledger) < 380)
+        redis_client.flushdb()
+        eventually(lambda: left(ledger) < 200)
+        redis_client.flushdb()
+        eventually(all_done(ledger), 60)
+
+    assert set(consumer.messages) == set(ids)
+    assert max(consumer.messages.values()) <= 3
+
+
+@pytest.mark.usefixtures("beat")
+def test_a_message_lost_out_of_a_busy_queue_is_published_again(
+    ledger: Ledger, consumer: Consumer, metrics: Metrics
+) -> None:
+    submit(ledger, 300)
+    eventually(lambda: published(ledger) == DEPTH)
+    lost = [consumer.take() for _ in range(3)]
+    consumer.messages.clear()
+    consumer.pace = 0.02
+
+    with consumer.working():
+        eventually(lambda: all(consumer.messages[job_id] for job_id in lost if job_id), 30)
+        assert left(ledger) > 0, "the queue was busy all the time"
+        eventually(all_done(ledger), 60)
+
+    assert reconciled(metrics, "overtaken") >= 3
+
+
+@pytest.mark.usefixtures("beat")
+def test_what_a_worker_took_into_its_grave_is_published_again(ledger: Ledger, consumer: Consumer) -> None:
+    submit(ledger, 5)
+    eventually(lambda: published(ledger) == 5)
+    for _ in range(5):
+        assert consumer.take()
+
+    with consumer.working():
+        eventually(all_done(ledger), 30)
+
+    assert set(consumer.messages.values()) == {2}
+
+
+@pytest.mark.usefixtures("beat")
+def test_a_publisher_that_died_before_publishing_is_made_up_for(ledger: Ledger, consumer: Consumer) -> None:
+    """The API commits a job as published, and is killed."""
+    with ledger.write() as connection:
+        enqueue(connection, published=True)
+
+    with consumer.working():
+        eventually(all_done(ledger), 30)
+
+
+@pytest.mark.usefixtures("beat")
+def test_messages_in_the_hands_of_a_slow_worker_do_not_pile_up(
+    ledger: Ledger, consumer: Consumer, metrics: Metrics
+) -> None:
+    """They look lost, and are published again; but with every copy the wait doubles."""
+    ids = submit(ledger, 5)
+    for _ in ids:
+        eventually(consumer.take)
+
+    began = reconciled(metrics, "empty")
+    eventually(lambda: reconciled(metrics, "empty") - began >= 5)
+    copies: list[UUID] = []
+
+    def take_copies() -> bool:
+        while job_id := consumer.take():
+            copies.append(job_id)
+        with ledger.write() as connection:
+            # 0.5 + 1 + 2 seconds have passed since the first publication
+            fourth = text("SELECT count(*) FROM jobs WHERE publications >= 4")
+            return connection.execute(fourth).scalar() == 5
+
+    eventually(take_copies, 30)
+    assert 10 <= len(copies) <= 15
+    assert max(consumer.messages.values()) <= 4
+
+
+def test_what_waited_too_long_is_published_again_though_the_queue_is_not_empty(
+    ledger: Ledger, broker: Broker, settings: Settings, metrics: Metrics
+) -> None:
+    with ledger.write() as connection:
+        lost, queued = enqueue(connection, published=True), enqueue(connection)
+        change(connection, lost, published_at="now() - interval '11 minutes'")
+        (message,) = messages.take_publishable(connection, "web", 10, alone=False)
+    broker.publish([message])
+
+    Reconcile(ledger, broker, settings, metrics).run(todo(published=True))
+
+    assert reconciled(metrics, "stale") == 1
+    with ledger.write() as connection:
+        assert row(connection, lost)["published_at"] is None
+        assert row(connection, queued)["published_at"] is not None
