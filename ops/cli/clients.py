@@ -1,0 +1,96 @@
+"""Clients and their keys."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import click
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection
+
+from ops.cli.site import found_settings, open_ledger
+from worker.ledger import clients as ledger_clients
+
+
+@click.group()
+def clients() -> None:
+    """Who submits jobs."""
+
+
+@clients.command("add")
+@click.argument("name")
+def add_client(name: str) -> None:
+    """Create a client."""
+    with open_ledger(found_settings()) as ledger, ledger.write() as connection:
+        if ledger_clients.add_client(connection, name) is None:
+            raise click.ClickException(f"there is a client {name!r} already")
+    click.echo(f"client {name} made; `jobyard keys add {name}` gives it a key")
+
+
+@clients.command("list")
+def list_clients() -> None:
+    """Show all clients."""
+    table = Table("client", "since", box=None)
+    with open_ledger(found_settings()) as ledger, ledger.read() as connection:
+        for row in ledger_clients.all_clients(connection):
+            table.add_row(row["name"], f"{row['created_at']:%Y-%m-%d %H:%M}")
+    Console().print(table)
+
+
+@clients.command("remove")
+@click.argument("name")
+@click.confirmation_option(prompt="Its keys end at once; its jobs stay until they are pruned. Remove it?")
+def remove_client(name: str) -> None:
+    """Delete a client with its keys."""
+    with open_ledger(found_settings()) as ledger, ledger.write() as connection:
+        ledger_clients.remove_client(connection, _client(connection, name).id)
+    click.echo(f"client {name} removed")
+
+
+@click.group()
+def keys() -> None:
+    """The API keys of a client; only their digests are stored."""
+
+
+@keys.command("add")
+@click.argument("client")
+@click.option("--label", default="", help="What the key is for.")
+@click.option("--days", type=click.IntRange(min=1), help="End it after so many days.")
+def add_key(client: str, label: str, days: int | None) -> None:
+    """Make a key and print it, this once."""
+    expires = datetime.now(UTC) + timedelta(days=days) if days else None
+    with open_ledger(found_settings()) as ledger, ledger.write() as connection:
+        _, key = ledger_clients.add_key(connection, _client(connection, client).id, label, expires)
+    click.echo(key)
+
+
+@keys.command("list")
+@click.argument("client")
+def list_keys(client: str) -> None:
+    """Show the keys of a client by their first characters."""
+    table = Table("id", "begins", "label", "made", "expires", "revoked", box=None)
+    with open_ledger(found_settings()) as ledger, ledger.read() as connection:
+        for row in ledger_clients.keys_of(connection, _client(connection, client).id):
+            times = (row["created_at"], row["expires_at"], row["revoked_at"])
+            shown = (f"{time:%Y-%m-%d %H:%M}" if time else "" for time in times)
+            table.add_row(str(row["id"]), row["hint"] + "…", row["label"], *shown)
+    Console().print(table)
+
+
+@keys.command("revoke")
+@click.argument("key_id", type=click.UUID)
+def revoke_key(key_id: UUID) -> None:
+    """End a key; the API may honour it for a few seconds more."""
+    with open_ledger(found_settings()) as ledger, ledger.write() as connection:
+        if not ledger_clients.revoke_key(connection, key_id):
+            raise click.ClickException(f"there is no key {key_id} that could be revoked")
+    click.echo(f"key {key_id} revoked")
+
+
+def _client(connection: Connection, name: str) -> ledger_clients.Client:
+    client = ledger_clients.find_client(connection, name)
+    if client is None:
+        raise click.ClickException(
+            f"there is no client {name!r}; `jobyard clients list` shows those there are"
+        )
+    return client

@@ -1,0 +1,98 @@
+"""Jobs, by way of the HTTP API: the commands can do what a client can."""
+
+import json
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Column, Table
+
+from ops.cli.site import open_client
+
+_FINAL = {"succeeded", "failed", "cancelled"}
+
+
+@click.group()
+def jobs() -> None:
+    """Submit jobs and look at them."""
+
+
+@jobs.command()
+@click.argument("kind")
+@click.argument("payload", default="{}")
+@click.option("--wait", "seconds", type=click.FloatRange(min=0), help="Wait so many seconds for its end.")
+@click.option("--at", "scheduled_at", help="Not before this time (RFC 3339).")
+@click.option("--priority", type=click.Choice(["low", "normal", "high"]))
+@click.option("--max-attempts", type=click.IntRange(min=1))
+@click.option("--tag", "tags", multiple=True)
+def submit(kind: str, payload: str, seconds: float | None, **options: Any) -> None:
+    """Submit a job. PAYLOAD is JSON; - reads it from standard input."""
+    text = sys.stdin.read() if payload == "-" else payload
+    try:
+        decoded = json.loads(text)
+    except ValueError as error:
+        raise click.ClickException(f"PAYLOAD is no JSON: {error}") from None
+    given = {name: value for name, value in options.items() if value}
+    with open_client() as client:
+        _show(
+            client.run(kind, decoded, seconds, **given) if seconds else client.submit(kind, decoded, **given)
+        )
+
+
+@jobs.command()
+@click.argument("job_id", type=click.UUID)
+def show(job_id: Any) -> None:
+    """Show a job as the API tells it."""
+    with open_client() as client:
+        _show(client.job(str(job_id)))
+
+
+@jobs.command("list")
+@click.option("--state")
+@click.option("--kind")
+@click.option("--queue")
+@click.option("--tag")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+def list_jobs(limit: int, **wanted: str | None) -> None:
+    """List jobs, newest first."""
+    table = Table(Column("id", no_wrap=True), "kind", "state", "attempt", "created", "error", box=None)
+    with open_client() as client:
+        for job in client.jobs(limit, **{name: value for name, value in wanted.items() if value}):
+            attempts = f"{job['attempt']}/{job['max_attempts']}"
+            error = (job["error"] or {}).get("message", "")
+            table.add_row(job["id"], job["kind"], job["state"], attempts, job["created_at"][:19], error[:60])
+    Console().print(table)
+
+
+@jobs.command()
+@click.argument("job_id", type=click.UUID)
+@click.option("--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True)
+def wait(job_id: Any, timeout: float) -> None:
+    """Wait until a job ends; exit status 1 where it did not succeed."""
+    with open_client() as client:
+        job = client.wait(str(job_id), timeout)
+    _show(job)
+    if job["state"] not in _FINAL:
+        raise click.ClickException(f"still {job['state']} after {timeout:g} s")
+    sys.exit(0 if job["state"] == "succeeded" else 1)
+
+
+@jobs.command()
+@click.argument("job_id", type=click.UUID)
+def cancel(job_id: Any) -> None:
+    """Cancel a job; one that runs is asked to stop."""
+    with open_client() as client:
+        _show(client.cancel(str(job_id)))
+
+
+@jobs.command()
+@click.argument("job_id", type=click.UUID)
+def retry(job_id: Any) -> None:
+    """Run a failed or cancelled job again, with one more attempt."""
+    with open_client() as client:
+        _show(client.retry(str(job_id)))
+
+
+def _show(job: dict[str, Any]) -> None:
+    Console().print_json(data=job)

@@ -1,0 +1,66 @@
+"""The whole platform on one machine: bring it up, look at it, see it work."""
+
+import json
+import os
+import sys
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from ops.cli.site import read_settings, running
+from ops.cli.view import Lines, Screen
+from ops.embedded import ServerError
+from ops.embedded.home import Home
+from ops.supervisor import AlreadyRunningError, Supervisor, SupervisorError
+from ops.tour import tour
+from worker import logs
+
+
+@click.command()
+def up() -> None:
+    """Start the platform and keep it running until Ctrl-C or SIGTERM."""
+    settings = read_settings()
+    key_file = Home(settings.home_path).key
+    console = Console()
+    view = Screen(console, key_file, settings) if console.is_terminal else Lines(console, key_file)
+    try:
+        supervisor = Supervisor(settings, os.environ, on_change=view.show)
+        supervisor.prepare()
+        logs.set_up(settings, "supervisor", console=False)
+        supervisor.run()
+    except (AlreadyRunningError, ServerError, SupervisorError) as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        view.close()
+    console.print("jobyard is down; nothing of it is left running")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs; URLs carry their credentials.")
+def status(as_json: bool) -> None:  # noqa: FBT001 - click passes it by name
+    """Show the processes of the platform that runs in this HOME; exit status 1 where none does."""
+    settings = read_settings()
+    found = running(settings)
+    if found is None:
+        raise click.ClickException(f"no platform runs in {settings.home_path}")
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(found), indent=2))
+        return
+    table = Table("process", "role", "pid", "state", box=None)
+    for process in found.processes:
+        table.add_row(process.name, process.role, str(process.pid or ""), process.state.value)
+    console = Console()
+    console.print(table)
+    for name, url in msgspec.structs.asdict(found.urls).items():
+        console.print(f"{name}: {url}", highlight=False, soft_wrap=True)
+    console.print(f"key file: {found.key_file}", highlight=False, soft_wrap=True)
+
+
+@click.command()
+@click.option("--pages", type=click.IntRange(1, 1000), default=100, show_default=True)
+def demo(pages: int) -> None:
+    """Start a platform, run real work on it, show what came out, and stop it."""
+    settings = read_settings()
+    sys.exit(tour.run(settings, pages))

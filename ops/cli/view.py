@@ -1,0 +1,156 @@
+"""What `jobyard up` shows: a live table on a terminal, a line for each change anywhere else."""
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy.exc import SQLAlchemyError
+
+from ops.supervisor import ProcessState, ProcessStatus, Status
+from worker.ledger.engines import Ledger
+from worker.ledger.jobs import counts_by_queue
+from worker.settings import Settings
+
+_LOOK = 2.0  # seconds between two looks at the queues
+_COLOURS = {
+    ProcessState.STARTING: "yellow",
+    ProcessState.RUNNING: "green",
+    ProcessState.BACKING_OFF: "red",
+    ProcessState.STOPPING: "yellow",
+    ProcessState.STOPPED: "dim",
+}
+
+
+class Lines:
+    """One line for each process that changed, and one with the URLs when all run."""
+
+    def __init__(self, console: Console, key_file: Path) -> None:
+        self._console = console
+        self._key = _NewKey(key_file)
+        self._shown: dict[str, tuple[ProcessState, int | None]] = {}
+        self._greeted = False
+
+    def show(self, status: Status) -> None:
+        """Print what changed."""
+        for process in status.processes:
+            now = (process.state, process.pid)
+            if self._shown.get(process.name) != now:
+                self._shown[process.name] = now
+                pid = f" (pid {process.pid})" if process.pid else ""
+                self._console.print(f"{process.name}: {process.state}{pid}", highlight=False)
+        if not self._greeted and _all_run(status):
+            self._greeted = True
+            self._console.print(f"jobyard is up: API {status.urls.api}  Flower {_bare(status.urls.flower)}")
+            self._console.print(self._key.text(status), highlight=False)
+
+    def close(self) -> None:
+        """Nothing is left to clear away."""
+
+
+class Screen:
+    """A table of processes and queues that renews itself."""
+
+    def __init__(self, console: Console, key_file: Path, settings: Settings) -> None:
+        self._key = _NewKey(key_file)
+        self._settings = settings
+        self._status: Status | None = None
+        self._queues: Mapping[str, Mapping[str, int]] = {}
+        self._closed = threading.Event()
+        self._live = Live(console=console, auto_refresh=False)
+        self._live.start()
+        threading.Thread(target=self._watch_queues, daemon=True).start()
+
+    def show(self, status: Status) -> None:
+        """Draw a new status."""
+        self._status = status
+        self._draw()
+
+    def close(self) -> None:
+        """Leave the last picture standing."""
+        self._closed.set()
+        self._live.stop()
+
+    def _draw(self) -> None:
+        if self._status is not None and not self._closed.is_set():
+            self._live.update(self._picture(self._status), refresh=True)
+
+    def _picture(self, status: Status) -> Group:
+        parts: list[Table | Text] = [_processes(status)]
+        if self._queues:
+            parts.append(_queues(self._queues))
+        parts.append(_addresses(status))
+        if _all_run(status):
+            parts.append(Text(self._key.text(status)))
+        return Group(*parts)
+
+    def _watch_queues(self) -> None:
+        ledger: Ledger | None = None
+        while not self._closed.wait(_LOOK):
+            if self._status is None or not _all_run(self._status):
+                continue
+            ledger = ledger or _ledger(self._settings, self._status)
+            try:
+                with ledger.read() as connection:
+                    self._queues = counts_by_queue(connection)
+            except SQLAlchemyError:
+                self._queues = {}
+            self._draw()
+
+
+class _NewKey:
+    """The first client's key: shown in the run that makes it, named by its file in every other."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._old = path.exists()
+
+    def text(self, status: Status) -> str:
+        if self._old or not self._path.exists():
+            return f"API key: in {status.key_file}"
+        return f"API key (shown this once, kept in {status.key_file}): {self._path.read_text().strip()}"
+
+
+def _processes(status: Status) -> Table:
+    table = Table("process", "pid", "state", box=None, pad_edge=False)
+    for process in status.processes:
+        table.add_row(process.name, str(process.pid or ""), _state(process))
+    return table
+
+
+def _state(process: ProcessStatus) -> Text:
+    return Text(process.state.value, style=_COLOURS[process.state])
+
+
+def _queues(queues: Mapping[str, Mapping[str, int]]) -> Table:
+    table = Table("queue", "scheduled", "queued", "running", "retrying", box=None, pad_edge=False)
+    for name, counts in sorted(queues.items()):
+        table.add_row(
+            name, *(str(counts.get(state, 0)) for state in ("scheduled", "queued", "running", "retrying"))
+        )
+    return table
+
+
+def _addresses(status: Status) -> Text:
+    return Text(
+        f"API {status.urls.api}   Flower {_bare(status.urls.flower)}   login: jobyard status   stop: Ctrl-C"
+    )
+
+
+def _bare(url: str) -> str:
+    """A URL without its login: it may be looked over somebody's shoulder."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _all_run(status: Status) -> bool:
+    return all(process.state is ProcessState.RUNNING for process in status.processes)
+
+
+def _ledger(settings: Settings, status: Status) -> Ledger:
+    return Ledger.open(msgspec.structs.replace(settings, database_url=status.urls.database), "view")
