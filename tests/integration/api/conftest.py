@@ -1,0 +1,103 @@
+"""The API over a real ledger, without a server around it."""
+
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from falcon.testing import TestClient
+from prometheus_client import CollectorRegistry
+
+from api.app import Deps, create_app
+from api.metrics import Metrics
+from api.waiting import Waiters
+from tests.integration.api.fakes import Caller, FakePublisher, FakeWorker
+from tests.unit.api.kinds import CATALOG
+from worker.ledger import clients, jobs
+from worker.ledger.engines import Ledger
+from worker.settings import Settings
+from worker.storage import Storage
+
+NewCaller = Callable[[], Caller]
+
+_NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+def settings(database_url: str) -> Settings:
+    return Settings(
+        database_url=database_url, api_max_body=20_000, api_max_artifact=300_000, api_max_wait=30.0
+    )
+
+
+@pytest.fixture(scope="module")
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    ledger = Ledger.open(settings, "test")
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def publisher() -> FakePublisher:
+    return FakePublisher()
+
+
+@pytest.fixture
+def waiters(ledger: Ledger) -> Iterator[Waiters]:
+    def ended(job_ids: Collection[UUID]) -> Collection[UUID]:
+        with ledger.write() as connection:
+            return jobs.ended_among(connection, job_ids)
+
+    waiters = Waiters(ended, interval=0.02)
+    waiters.start()
+    yield waiters
+    waiters.close()
+
+
+@pytest.fixture
+def deps(
+    settings: Settings, ledger: Ledger, tmp_path: Path, publisher: FakePublisher, waiters: Waiters
+) -> Deps:
+    return Deps(
+        settings=settings,
+        catalog=CATALOG,
+        ledger=ledger,
+        storage=Storage(tmp_path),
+        publisher=publisher,
+        waiters=waiters,
+        metrics=Metrics(CollectorRegistry()),
+    )
+
+
+@pytest.fixture
+def http(deps: Deps) -> TestClient:
+    return TestClient(create_app(deps))
+
+
+@pytest.fixture
+def new_caller(http: TestClient, ledger: Ledger) -> NewCaller:
+    def make() -> Caller:
+        with ledger.write() as connection:
+            client = clients.add_client(connection, f"client-{next(_NUMBERS)}")
+            assert client is not None
+            _, key = clients.add_key(connection, client.id, "test")
+        return Caller(http, client, key)
+
+    return make
+
+
+@pytest.fixture
+def caller(new_caller: NewCaller) -> Caller:
+    return new_caller()
+
+
+@pytest.fixture
+def worker(ledger: Ledger) -> FakeWorker:
+    return FakeWorker(ledger)
+
+
+@pytest.fixture
+def tomorrow() -> str:
+    return (datetime.now(UTC) + timedelta(days=1)).isoformat()

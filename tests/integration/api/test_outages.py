@@ -1,0 +1,85 @@
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+
+import psycopg2
+import pytest
+from falcon.testing import TestClient
+from sqlalchemy import make_url
+
+from api.app import Deps
+from tests.integration.api.fakes import Caller, FakePublisher
+from worker.ledger.engines import Ledger
+
+Outage = Callable[[], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def outage(database_url: str, ledger: Ledger) -> Outage:
+    """For a while the ledger's server ends every connection and takes no new one."""
+    url = make_url(database_url)
+
+    def administer(statement: str) -> None:
+        elsewhere = url.set(drivername="postgresql", database="postgres").render_as_string(
+            hide_password=False
+        )
+        with closing(psycopg2.connect(elsewhere)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+
+    @contextmanager
+    def away() -> Iterator[None]:
+        administer(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS false")
+        administer(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{url.database}'")  # noqa: S608
+        try:
+            yield
+        finally:
+            administer(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS true")
+            ledger.close()  # a connection that nobody used meanwhile would fail its next user
+
+    return away
+
+
+def test_without_its_ledger_the_api_accepts_nothing_and_says_when_to_come_back(
+    caller: Caller, outage: Outage, publisher: FakePublisher
+) -> None:
+    accepted = caller.accepted()
+    publisher.published.clear()
+    with outage():
+        answers = [
+            caller.submit(),
+            caller.submit(Prefer="wait=20"),
+            caller.submit(Idempotency_Key="abc"),
+            caller.get(f"/v1/jobs/{accepted['id']}"),
+            caller.get("/v1/jobs"),
+            caller.post(f"/v1/jobs/{accepted['id']}/cancel"),
+            caller.call("POST", "/v1/artifacts", params={"name": "a"}, body=b"x"),
+            caller.get("/readyz"),
+        ]
+    assert {answer.status_code for answer in answers} == {503}
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
+    assert all(answer.headers["Content-Type"] == "application/problem+json" for answer in answers)
+    assert publisher.published == []
+    assert [job["id"] for job in caller.get("/v1/jobs").json["jobs"]] == [accepted["id"]]
+
+
+def test_with_the_ledger_back_everything_goes_on(caller: Caller, outage: Outage) -> None:
+    caller.accepted()
+    with outage():
+        assert caller.submit(Idempotency_Key="abc").status_code == 503
+    first = caller.accepted(Idempotency_Key="abc")
+    assert caller.accepted(Idempotency_Key="abc")["id"] == first["id"]
+    assert caller.get("/readyz").status_code == 200
+
+
+def test_a_process_without_its_ledger_is_alive(http: TestClient, outage: Outage) -> None:
+    with outage():
+        assert http.simulate_get("/healthz").status_code == 200
+
+
+def test_an_upload_that_cannot_be_recorded_leaves_no_file(caller: Caller, outage: Outage, deps: Deps) -> None:
+    caller.accepted()
+    with outage():
+        answer = caller.call("POST", "/v1/artifacts", params={"name": "a"}, body=b"x")
+    assert answer.status_code == 503
+    assert list(deps.storage.older_than(-60)) == []

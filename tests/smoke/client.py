@@ -1,0 +1,132 @@
+"""What a client of the platform does, and what it reads: straight on the ledger, as the API will do it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import delete, func, insert, select
+
+from tests.awaiting import eventually
+from tests.smoke.probes import CATALOG
+from worker.broker import Broker
+from worker.contract.states import FINAL, State
+from worker.enqueue import Enqueuer, enqueue, message_of, submission
+from worker.ledger import artifacts, jobs, transitions
+from worker.ledger.engines import Ledger
+from worker.ledger.records import Artifact, NewJob
+from worker.ledger.tables import queues, workers
+
+CLIENT = UUID(int=1)
+REQUEST = "request-of-the-smoke-test"
+
+
+class Client:
+    """Submits jobs and reads them."""
+
+    def __init__(self, ledger: Ledger, broker_url: str) -> None:
+        self.ledger = ledger
+        self.broker_url = broker_url
+        self._broker = Broker(broker_url)
+        self._enqueuer = Enqueuer(CATALOG)
+
+    def submit(self, kind: str, queue: str, /, **payload: Any) -> UUID:
+        """Submit one job of a kind to a queue."""
+        return self.submit_many(kind, queue, 1, **payload)[0]
+
+    def submit_many(self, kind: str, queue: str, count: int, /, **payload: Any) -> list[UUID]:
+        """Submit jobs, and publish their messages as one batch."""
+        prepared = [self.prepare(kind, queue, **payload) for _ in range(count)]
+        with self.ledger.write() as connection:
+            for job in prepared:
+                enqueue(connection, job)
+        self.publish(prepared)
+        return [job.id for job in prepared]
+
+    def prepare(self, kind: str, queue: str, /, **payload: Any) -> NewJob:
+        job = self._enqueuer.prepare(submission(kind, payload), CLIENT, REQUEST, published=True)
+        return msgspec.structs.replace(job, queue=queue)
+
+    def accept(self, job: NewJob) -> None:
+        with self.ledger.write() as connection:
+            enqueue(connection, job)
+
+    def publish(self, prepared: Sequence[NewJob]) -> None:
+        self._broker.publish([message_of(job) for job in prepared])
+
+    def job(self, job_id: UUID) -> Mapping[str, Any]:
+        with self.ledger.read() as connection:
+            found = jobs.find(connection, job_id)
+        assert found is not None, f"there is no job {job_id}"
+        return dict(found)
+
+    def outcomes(self, job_id: UUID) -> list[str | None]:
+        """What each attempt ended in; None for one that runs."""
+        return [entry["outcome"] for entry in self.history(job_id)]
+
+    def history(self, job_id: UUID) -> list[Mapping[str, Any]]:
+        with self.ledger.read() as connection:
+            found = jobs.find(connection, job_id)
+            assert found is not None, f"there is no job {job_id}"
+            return jobs.history(connection, found)
+
+    def artifact(self, job_id: UUID, name: str) -> Artifact | None:
+        with self.ledger.read() as connection:
+            return artifacts.find_of_job(connection, job_id, name, CLIENT)
+
+    def cancel(self, job_id: UUID) -> State | None:
+        with self.ledger.write() as connection:
+            return transitions.cancel(connection, job_id, "client")
+
+    def run_again(self, job_id: UUID) -> State | None:
+        with self.ledger.write() as connection:
+            return transitions.run_again(connection, job_id, "client")
+
+    def wait_until(self, state: State, job_id: UUID, seconds: float = 15.0) -> Mapping[str, Any]:
+        """The job, once it is in that state."""
+
+        def look() -> Mapping[str, Any] | None:
+            job = self.job(job_id)
+            assert job["state"] == state or job["state"] not in FINAL, f"ended otherwise: {job}"
+            return job if job["state"] == state else None
+
+        found = eventually(look, seconds)
+        assert found is not None
+        return found
+
+    def succeeded(self, job_id: UUID, seconds: float = 15.0) -> Mapping[str, Any]:
+        return self.wait_until(State.SUCCEEDED, job_id, seconds)
+
+    def failed(self, job_id: UUID, seconds: float = 15.0) -> Mapping[str, Any]:
+        return self.wait_until(State.FAILED, job_id, seconds)
+
+    def cancelled(self, job_id: UUID, seconds: float = 15.0) -> Mapping[str, Any]:
+        return self.wait_until(State.CANCELLED, job_id, seconds)
+
+    def running(self, job_id: UUID, seconds: float = 15.0) -> Mapping[str, Any]:
+        return self.wait_until(State.RUNNING, job_id, seconds)
+
+    def all_ended(self, ids: Sequence[UUID], seconds: float = 30.0) -> None:
+        def look() -> bool:
+            with self.ledger.read() as connection:
+                return len(jobs.ended_among(connection, ids)) == len(ids)
+
+        eventually(look, seconds)
+
+    @contextmanager
+    def paused(self, queue: str) -> Iterator[None]:
+        """Nothing of the queue is published or claimed meanwhile."""
+        with self.ledger.write() as connection:
+            connection.execute(insert(queues).values(name=queue, paused_at=func.now(), paused_by="test"))
+        yield
+        with self.ledger.write() as connection:
+            connection.execute(delete(queues).where(queues.c.name == queue))
+
+    def leases(self) -> set[str]:
+        """The names of the workers that hold a lease."""
+        with self.ledger.read() as connection:
+            return set(connection.execute(select(workers.c.name)).scalars())
+
+    def close(self) -> None:
+        self._broker.close()

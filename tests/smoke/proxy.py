@@ -1,0 +1,93 @@
+"""A wire that a test can cut: a TCP proxy on loopback."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Coroutine
+from typing import Any, Self
+
+_PIECE = 65536
+
+
+class Proxy:
+    """Forwards connections to a server on loopback until it is told otherwise."""
+
+    def __init__(self, port: int) -> None:
+        """Args: port: of the server."""
+        self._target = port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._silent: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.restore()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cut()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def cut(self) -> None:
+        """Close every connection and refuse new ones: the server died."""
+        self._do(self._cut())
+
+    def restore(self) -> None:
+        """Let connections through again, on the same port."""
+        self._do(self._listen())
+
+    def silence(self) -> None:
+        """Swallow what the open connections carry without closing them: the way to the server is gone.
+
+        New connections get through.
+        """
+        self._do(self._silence())
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _cut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _silence(self) -> None:
+        self._silent |= self._tasks
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        for source, target in ((reader, far_writer), (far_reader, writer)):
+            self._writers.add(target)
+            task = self._loop.create_task(self._forward(source, target))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._silent.discard)
+
+    async def _forward(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                while piece := await source.read(_PIECE):
+                    if asyncio.current_task() not in self._silent:
+                        target.write(piece)
+                        await target.drain()
+        finally:
+            self._writers.discard(target)
+            target.close()

@@ -1,0 +1,136 @@
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import falcon.inspect
+import falcon.testing
+import jsonschema
+import msgspec
+import pytest
+from openapi_spec_validator import validate
+from prometheus_client import CollectorRegistry
+from sqlalchemy import create_engine
+
+from api.app import Deps, create_app
+from api.applications import App
+from api.metrics import Metrics
+from api.operations import OPERATIONS
+from api.resources.kinds import KindDescription
+from api.waiting import Waiters
+from tests.unit.api.kinds import CATALOG
+from worker.ledger.engines import Ledger
+from worker.ledger.records import Message
+from worker.settings import Settings
+from worker.storage import Storage
+
+
+class NoPublisher:
+    def reserve(self, _name: str) -> bool:
+        return False
+
+    def publish(self, _message: Message) -> None:
+        raise AssertionError("nothing was promised")
+
+    def broker_up(self) -> bool:
+        return False
+
+
+@pytest.fixture(scope="module")
+def app() -> App:
+    nowhere = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/none")
+    return create_app(
+        Deps(
+            settings=Settings(),
+            catalog=CATALOG,
+            ledger=Ledger(nowhere, nowhere),
+            storage=Storage(Path("/nonexistent")),
+            publisher=NoPublisher(),
+            waiters=Waiters(lambda _: []),
+            metrics=Metrics(CollectorRegistry()),
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def document(app: App) -> Mapping[str, Any]:
+    answer = falcon.testing.TestClient(app).simulate_get("/openapi.json")
+    assert answer.status_code == 200
+    found: Mapping[str, Any] = answer.json
+    return found
+
+
+def submission_schema(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    content = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
+    return {**content["schema"], "components": document["components"]}
+
+
+def test_the_document_is_openapi(document: Mapping[str, Any]) -> None:
+    validate(document)
+    assert document["openapi"].startswith("3.1.")
+
+
+def test_it_describes_every_route_and_no_other(app: App, document: Mapping[str, Any]) -> None:
+    routed = {
+        (route.path, method.method.lower())
+        for route in falcon.inspect.inspect_routes(app)
+        for method in route.methods
+        if not method.internal and method.method != "HEAD"
+    } - {("/openapi.json", "get")}
+    described = {
+        (path, method)
+        for path, operations in document["paths"].items()
+        for method in operations
+        if method != "parameters"
+    }
+    assert described == routed == set(OPERATIONS)
+
+
+def test_what_can_be_read_can_be_asked_for_its_head(app: App) -> None:
+    for route in falcon.inspect.inspect_routes(app):
+        methods = {method.method for method in route.methods}
+        assert ("GET" in methods) == ("HEAD" in methods), route.path
+
+
+@pytest.mark.parametrize(
+    "submission",
+    [
+        {"kind": "test.greet", "payload": {"name": "Ada"}},
+        {"kind": "test.greet", "payload": {"name": "Ada", "times": 2}, "priority": "high", "tags": ["a"]},
+        {"kind": "test.idle"},
+        {"kind": "test.idle", "scheduled_at": "2030-01-01T00:00:00Z", "max_attempts": 1},
+    ],
+)
+def test_a_good_submission_fits_its_schema(document: Mapping[str, Any], submission: object) -> None:
+    jsonschema.Draft202012Validator(submission_schema(document)).validate(submission)
+
+
+@pytest.mark.parametrize(
+    "submission",
+    [
+        {"kind": "test.greet"},
+        {"kind": "test.greet", "payload": {"name": ""}},
+        {"kind": "test.greet", "payload": {"name": "Ada", "times": 10}},
+        {"kind": "test.idle", "payload": {"name": "Ada"}},
+        {"kind": "test.unknown", "payload": {}},
+        {"kind": "test.idle", "what": 1},
+        {"kind": "test.idle", "tags": ["line\nbreak"]},
+    ],
+)
+def test_a_bad_submission_does_not(document: Mapping[str, Any], submission: object) -> None:
+    validator = jsonschema.Draft202012Validator(submission_schema(document))
+    assert not validator.is_valid(submission)
+
+
+def test_the_kinds_show_the_schemas_of_their_payloads_and_results() -> None:
+    shown = json.loads(msgspec.json.encode(KindDescription.of_kind(CATALOG["test.greet"])))
+    jsonschema.Draft202012Validator.check_schema(shown["payload"])
+    assert jsonschema.Draft202012Validator(shown["payload"]).is_valid({"name": "Ada"})
+    assert not jsonschema.Draft202012Validator(shown["payload"]).is_valid({"nmae": "Ada"})
+    assert jsonschema.Draft202012Validator(shown["result"]).is_valid({"text": "hello"})
+    assert (shown["queue"], shown["max_attempts"], shown["deadline"]) == ("email", 3, 7.0)
+    assert shown["description"] == "Greet somebody."
+
+
+def test_a_kind_without_a_result_has_no_schema_for_it() -> None:
+    assert KindDescription.of_kind(CATALOG["test.idle"]).result is None

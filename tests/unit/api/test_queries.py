@@ -1,0 +1,57 @@
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+import pytest
+from falcon.testing import create_req
+
+from api.errors import FieldError, Problem
+from api.queries import page_start, page_token, query
+from worker.ledger.ids import new_id
+
+
+class Search(msgspec.Struct, forbid_unknown_fields=True):
+    size: Annotated[int, msgspec.Meta(ge=1, le=10)] = 5
+    word: str | None = None
+
+
+def test_parameters_are_converted_and_have_defaults() -> None:
+    assert query(create_req(query_string="size=7&word=a%20b"), Search) == Search(7, "a b")
+    assert query(create_req(), Search) == Search()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ("size=0", "size"),
+        ("size=11", "size"),
+        ("size=", "size"),
+        ("size=many", "size"),
+        ("size=1&size=2", "size"),
+        ("word=a&word=b", "word"),
+        ("sice=3", "sice"),
+    ],
+)
+def test_garbage_is_refused_by_the_name_of_its_parameter(parameters: str, field: str) -> None:
+    with pytest.raises(Problem) as refused:
+        query(create_req(query_string=parameters), Search)
+    assert refused.value.status_code == 400
+    (error,) = refused.value.members["errors"]
+    assert isinstance(error, FieldError)
+    assert error.field == field
+    assert error.reason
+
+
+def test_a_page_begins_where_its_token_says() -> None:
+    last = new_id()
+    assert page_start(page_token(last)) == last
+    assert page_token(UUID(int=0)).isascii()
+
+
+@pytest.mark.parametrize(
+    "token", ["", "x", "!!!", "a" * 21, "a" * 23, "a" * 100, "caf\xe9", "A===", "\x00" * 22]
+)
+def test_a_made_up_token_is_refused(token: str) -> None:
+    with pytest.raises(Problem) as refused:
+        page_start(token)
+    assert refused.value.status_code == 400
