@@ -1,0 +1,89 @@
+"""The app: which resource answers where, and what happens around every request.
+
+Apart from its composition root (`api.wsgi`), so that a test makes one of what it likes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import falcon
+
+from api import errors, openapi
+from api.applications import App
+from api.follower import Follower
+from api.metrics import Metrics
+from api.middleware.authentication import Authentication
+from api.middleware.observation import Observation
+from api.middleware.request_id import RequestId
+from api.resources.artifacts import JobArtifact, Upload, Uploads
+from api.resources.description import Description
+from api.resources.health import Liveness, Readiness
+from api.resources.job import Cancel, OneJob, Retry
+from api.resources.jobs import Jobs, Publishing
+from api.resources.kinds import Kinds
+from api.resources.queues import Queues
+from api.waiting import Waiters
+from worker.catalog import Catalog
+from worker.enqueue import Enqueuer
+from worker.ledger.engines import Ledger
+from worker.settings import Settings
+from worker.storage import Storage
+
+
+class Carrier(Publishing, Protocol):
+    """What the API asks of the publisher."""
+
+    def broker_up(self) -> bool:
+        """Whether the broker answered lately."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deps:
+    """What the app is made of; who makes them opens and closes them."""
+
+    settings: Settings
+    catalog: Catalog
+    ledger: Ledger
+    storage: Storage
+    publisher: Carrier
+    waiters: Waiters
+    metrics: Metrics
+
+
+def create_app(deps: Deps) -> App:
+    """The WSGI application."""
+    app: App = falcon.App(middleware=[RequestId(), Observation(deps.metrics), Authentication(deps.ledger)])
+    errors.install(app)
+    resources = _resources(deps)
+    for template, resource in resources.items():
+        app.add_route(template, resource)
+    app.add_route(openapi.PATH, Description(openapi.document(deps.catalog, resources)))
+    return app
+
+
+def _resources(deps: Deps) -> Mapping[str, object]:
+    settings, ledger, storage = deps.settings, deps.ledger, deps.storage
+    connections = settings.database_pool_size + settings.database_pool_overflow
+    follower = Follower(ledger, deps.waiters, deps.metrics, turns=max(1, connections // 2))
+    jobs = Jobs(
+        settings=settings,
+        enqueuer=Enqueuer(deps.catalog),
+        ledger=ledger,
+        publisher=deps.publisher,
+        follower=follower,
+        metrics=deps.metrics,
+    )
+    return {
+        "/v1/jobs": jobs,
+        "/v1/jobs/{job_id}": OneJob(follower, settings.api_max_wait),
+        "/v1/jobs/{job_id}/cancel": Cancel(ledger, follower),
+        "/v1/jobs/{job_id}/retry": Retry(ledger),
+        "/v1/jobs/{job_id}/artifacts/{name}": JobArtifact(storage, ledger),
+        "/v1/artifacts": Uploads(storage, ledger, settings.api_max_artifact),
+        "/v1/artifacts/{artifact_id}": Upload(storage, ledger),
+        "/v1/kinds": Kinds(deps.catalog),
+        "/v1/queues": Queues(ledger),
+        "/healthz": Liveness(),
+        "/readyz": Readiness(ledger, deps.publisher.broker_up),
+    }

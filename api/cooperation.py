@@ -1,0 +1,41 @@
+"""What gevent's monkey patching does not reach: psycopg2, and the disk.
+
+Under gevent a request is a greenlet, and whatever blocks the process without gevent knowing it stops all
+of them.
+"""
+
+import os
+from typing import Any
+
+import gevent
+import psycopg2
+from gevent import monkey
+from psycogreen.gevent import gevent_wait_callback
+from psycopg2 import extensions
+
+
+def is_on() -> bool:
+    """Whether this process runs under gevent."""
+    return bool(monkey.is_module_patched("socket"))
+
+
+def teach_psycopg2(patience: float) -> None:
+    """Let psycopg2 wait cooperatively; COPY does not work from then on (psycopg documentation, "coroutines").
+
+    Args:
+        patience: seconds of silence after which the server counts as gone. libpq's own time limits do not
+            hold in this mode.
+    """
+
+    def wait(connection: Any) -> None:
+        try:
+            gevent_wait_callback(connection, timeout=patience)
+        except TimeoutError:
+            raise psycopg2.OperationalError(f"the server was silent for {patience} s") from None
+
+    extensions.set_wait_callback(wait)
+
+
+def sync(descriptor: int) -> None:
+    """`os.fsync` on another thread: it may take a second, and waits for no socket."""
+    gevent.get_hub().threadpool.apply(os.fsync, (descriptor,))

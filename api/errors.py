@@ -1,0 +1,144 @@
+"""Errors as a client reads them: one problem document for each, whoever raised it (RFC 9457).
+
+A problem whose `type` is `about:blank` means just its status; the others are told apart by their type.
+Details name what the client sent wrong, never what broke inside.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+import falcon
+import msgspec
+from loguru import logger
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from api.applications import App, Params, Request, Response
+from worker.contract.states import State
+from worker.enqueue import Refused, UnknownKind
+
+MEDIA_TYPE = "application/problem+json"
+
+_RETRY_AFTER = "2"  # seconds: an outage of the ledger is a restart or a failover
+
+# What the ledger raises when it is away, overloaded, or a standby that does not accept writes yet.
+_OUTAGES = (OperationalError, InterfaceError, InternalError, PoolTimeout)
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One field that cannot be accepted."""
+
+    field: str
+    reason: str
+
+
+class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem (RFC 9457, section 3), with the members that some of our types add."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    request_id: str | None = None
+    errors: list[FieldError] | None = None  # which fields, and why
+    known: list[str] | None = None  # the kinds that there are
+    state: State | None = None  # of the job that does not allow this
+
+
+class Problem(falcon.HTTPError):
+    """An error on purpose.
+
+    Args:
+        status: of HTTP.
+        detail: what is wrong with this request.
+        code: the last part of the type; empty: the status says it all.
+        title: of the type, where it has one of its own.
+        headers: of the answer.
+        members: further members of the document.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        code: str = "",
+        title: str | None = None,
+        headers: dict[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(status, title=title or _phrase(status), description=detail, headers=headers)
+        self.type = f"urn:jobyard:{code}" if code else "about:blank"
+        self.members: dict[str, Any] = members
+
+
+def invalid(status: int, refused: Refused) -> Problem:
+    """A field that cannot be accepted: 422 where the content is well-formed, 400 for parameters."""
+    field = refused.field or "body"
+    return Problem(
+        status,
+        f"{field}: {refused.reason}",
+        code="invalid-fields",
+        title="Some fields cannot be accepted",
+        errors=[FieldError(field, refused.reason)],
+    )
+
+
+def install(app: App) -> None:
+    """Make every error of the app a problem document."""
+    app.set_error_serializer(_serialize)
+    app.add_error_handler(Refused, _refused)
+    app.add_error_handler(DBAPIError, _ledger_failed)
+    app.add_error_handler(PoolTimeout, _ledger_failed)
+    app.add_error_handler(Exception, _unexpected)
+
+
+def document(error: falcon.HTTPError, request_id: str | None) -> bytes:
+    """The problem document of an error."""
+    members = error.members if isinstance(error, Problem) else {}
+    return msgspec.json.encode(
+        ProblemDocument(
+            type=error.type if isinstance(error, Problem) else "about:blank",
+            title=error.title if isinstance(error, Problem) else _phrase(error.status_code),
+            status=error.status_code,
+            detail=error.description,
+            request_id=request_id,
+            **members,
+        )
+    )
+
+
+def _serialize(req: Request, resp: Response, error: falcon.HTTPError) -> None:
+    resp.content_type = MEDIA_TYPE
+    resp.data = document(error, req.context.get("request_id"))
+
+
+def _refused(_req: Request, _resp: Response, error: Refused, _params: Params) -> None:
+    if isinstance(error, UnknownKind):
+        problem = Problem(
+            422, error.reason, code="unknown-kind", title="There is no such kind", known=error.known
+        )
+        problem.members["errors"] = [FieldError(error.field, error.reason)]
+        raise problem
+    raise invalid(422, error)
+
+
+def _ledger_failed(req: Request, resp: Response, error: Exception, params: Params) -> None:
+    if not isinstance(error, _OUTAGES) and not getattr(error, "connection_invalidated", False):
+        _unexpected(req, resp, error, params)
+    logger.warning("ledger_failed", error=type(getattr(error, "orig", None) or error).__name__)
+    raise Problem(
+        503,
+        "the ledger does not answer; whether this request took effect can be found out by repeating it with"
+        " the same Idempotency-Key",
+        headers={"Retry-After": _RETRY_AFTER},
+    ) from error
+
+
+def _unexpected(_req: Request, _resp: Response, error: Exception, _params: Params) -> None:
+    logger.opt(exception=error).error("request_failed")
+    raise Problem(500, "something broke that should not have; the log has it under the request id") from error
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase

@@ -1,0 +1,60 @@
+"""`Idempotency-Key` as clients write it (draft-ietf-httpapi-idempotency-key-header-07).
+
+What a key stands for is remembered by `worker.ledger.idempotency`, in the job's own transaction.
+"""
+
+import hashlib
+import re
+
+import msgspec
+
+from api.applications import Request
+from api.errors import Problem
+
+# The draft's form is a string of RFC 8941 (section 3.3.3); many clients send it bare.
+_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+_BARE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_ESCAPED = re.compile(r"\\(.)")
+_LONGEST = 255
+
+
+class IdempotencyKey(msgspec.Struct, frozen=True):
+    """A key, and what tells a repetition from another request under the same key."""
+
+    key: str
+    fingerprint: bytes  # SHA-256 over method, path and body
+
+
+def idempotency_key(req: Request, body: bytes) -> IdempotencyKey | None:
+    """The request's key; None where it has none.
+
+    Raises:
+        Problem: 400, it is not 1 to 255 printable characters.
+    """
+    header = req.get_header("Idempotency-Key")
+    if header is None:
+        return None
+    return IdempotencyKey(_parse(header.strip()), _fingerprint(req, body))
+
+
+def reused() -> Problem:
+    """The key came with another request before."""
+    return Problem(
+        422,
+        "this Idempotency-Key was used with another request before",
+        code="idempotency-key-reused",
+        title="The Idempotency-Key belongs to another request",
+    )
+
+
+def _parse(header: str) -> str:
+    quoted = _QUOTED.fullmatch(header)
+    key = _ESCAPED.sub(r"\1", quoted[1]) if quoted else header
+    well_formed = quoted or (not header.startswith('"') and _BARE.fullmatch(header))
+    if not well_formed or not 1 <= len(key) <= _LONGEST:
+        raise Problem(400, f"Idempotency-Key must be 1 to {_LONGEST} printable ASCII characters")
+    return key
+
+
+def _fingerprint(req: Request, body: bytes) -> bytes:
+    return hashlib.sha256(f"{req.method} {req.path}\n".encode() + body).digest()

@@ -1,0 +1,67 @@
+"""API keys as bearer tokens (RFC 6750): who is asking.
+
+A key that was found good is remembered for a few seconds, so that a submission costs one transaction and
+not two. So a revoked key can live on for that long, in each process that has seen it.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from threading import Condition
+
+from cachetools import TTLCache, cached
+
+from api.applications import Params, Request, Response
+from api.errors import Problem
+from worker.ledger.clients import Client, client_of_key
+from worker.ledger.engines import Ledger
+
+KEY_TTL = 5.0  # seconds
+
+_REMEMBERED = 10_000  # keys
+_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]{1,512})", re.IGNORECASE)
+
+
+class Authentication:
+    """Finds the client of each request, except where a resource says that it is `public`.
+
+    Args:
+        ledger: knows the keys' digests.
+        timer: tells the seconds for which a key is remembered.
+    """
+
+    def __init__(self, ledger: Ledger, timer: Callable[[], float] = time.monotonic) -> None:
+        self._ledger = ledger
+        # By digest, so that no key stays in memory. Of several requests with a new key one asks the ledger.
+        self._client_of = cached(
+            TTLCache[bytes, Client](_REMEMBERED, KEY_TTL, timer), key=_digest, condition=Condition()
+        )(self._look_up)
+
+    def process_resource(self, req: Request, _resp: Response, resource: object, _params: Params) -> None:
+        """Find the client.
+
+        Raises:
+            Problem: 401, there is no key, or it is not, or no longer, good.
+        """
+        if getattr(resource, "public", False):
+            return
+        given = _BEARER.fullmatch(req.get_header("Authorization") or "")
+        if given is None:
+            raise _unauthorized("send an API key: Authorization: Bearer jy_...", "Bearer")
+        req.context.client = self._client_of(given[1])
+
+    def _look_up(self, key: str) -> Client:
+        with self._ledger.write() as connection:
+            client = client_of_key(connection, key)
+        if client is None:
+            raise _unauthorized("the API key is unknown, revoked or expired", 'Bearer error="invalid_token"')
+        return client
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _unauthorized(detail: str, challenge: str) -> Problem:
+    return Problem(401, detail, headers={"WWW-Authenticate": challenge})

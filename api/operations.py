@@ -1,0 +1,126 @@
+"""What each route does, for the OpenAPI document: one entry for each method of each template.
+
+The words only; which routes there are the app says, and a route without its entry here does not start.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+import msgspec
+
+from api.representations import Artifact, Job, JobPage
+from api.resources.artifacts import UploadQuery
+from api.resources.health import Health
+from api.resources.jobs import JobQuery
+from api.resources.kinds import KindList
+from api.resources.queues import QueueList
+
+Body = Literal["submission", "bytes"]
+Request = tuple[str, str]  # template, method
+
+_PREFER = ("Prefer", "`wait=N`: hold the answer until the job ended, N seconds at most (RFC 7240).")
+_KEY = (
+    "Idempotency-Key",
+    "1 to 255 printable characters: a repetition of the same request is answered with the same job.",
+)
+_KNOWN = ("If-None-Match", "Entity tags: the answer is 304 where it is still one of them.")
+_RANGE = ("Range", "One range of bytes.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One method of one route."""
+
+    summary: str
+    answers: Mapping[int, tuple[str, type | None]]  # status → what it means, and its JSON; None: bytes
+    problems: Mapping[int, str] = field(default_factory=dict)  # beyond those that any request can meet
+    query: type[msgspec.Struct] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: Body | None = None
+    public: bool = False  # needs no key
+
+
+_NO_JOB = "This client has no such job."
+_FILE = {200: ("The file.", None), 206: ("The part that was asked for.", None), 304: ("Unchanged.", None)}
+_FILE_PROBLEMS = {404: "This client has no such artifact.", 416: "The range begins behind the end."}
+
+OPERATIONS: Mapping[Request, Operation] = MappingProxyType(
+    {
+        ("/v1/jobs", "post"): Operation(
+            summary="Submit a job",
+            answers={202: ("Accepted: it is in the ledger and will end in a final state.", Job)},
+            problems={
+                409: "The job that the Idempotency-Key stands for was pruned.",
+                413: "The body is too large.",
+                415: "The body is no plain JSON.",
+                422: "A field cannot be accepted, or the Idempotency-Key came with another request.",
+            },
+            headers=(_KEY, _PREFER),
+            body="submission",
+        ),
+        ("/v1/jobs", "get"): Operation(
+            summary="List one's jobs, newest first",
+            answers={200: ("A page of them.", JobPage)},
+            query=JobQuery,
+        ),
+        ("/v1/jobs/{job_id}", "get"): Operation(
+            summary="Read a job, at once or when it ends",
+            answers={200: ("The job.", Job), 304: ("Unchanged.", None)},
+            problems={404: _NO_JOB},
+            headers=(_PREFER, _KNOWN),
+        ),
+        ("/v1/jobs/{job_id}/cancel", "post"): Operation(
+            summary="Cancel a job",
+            answers={
+                200: ("Cancelled.", Job),
+                202: ("It runs, and its worker is asked to stop; it may still finish first.", Job),
+            },
+            problems={404: _NO_JOB, 409: "It succeeded or failed already."},
+        ),
+        ("/v1/jobs/{job_id}/retry", "post"): Operation(
+            summary="Run a failed or cancelled job again",
+            answers={202: ("Queued again, with one more attempt.", Job)},
+            problems={404: _NO_JOB, 409: "It is in another state, or its payload was pruned."},
+        ),
+        ("/v1/jobs/{job_id}/artifacts/{name}", "get"): Operation(
+            summary="Download a file that a job produced",
+            answers=_FILE,
+            problems=_FILE_PROBLEMS,
+            headers=(_KNOWN, _RANGE),
+        ),
+        ("/v1/artifacts", "post"): Operation(
+            summary="Upload a file for a payload to name",
+            answers={201: ("Stored; the Content-Type of the request is kept with it.", Artifact)},
+            problems={413: "The file is too large.", 415: "The body has a content coding."},
+            query=UploadQuery,
+            body="bytes",
+        ),
+        ("/v1/artifacts/{artifact_id}", "get"): Operation(
+            summary="Download one of one's files",
+            answers=_FILE,
+            problems=_FILE_PROBLEMS,
+            headers=(_KNOWN, _RANGE),
+        ),
+        ("/v1/kinds", "get"): Operation(
+            summary="List the kinds of jobs, with the schemas of their payloads and results",
+            answers={200: ("All of them.", KindList), 304: ("Unchanged.", None)},
+            headers=(_KNOWN,),
+        ),
+        ("/v1/queues", "get"): Operation(
+            summary="See how much waits in each queue, over all clients",
+            answers={200: ("All of them, at most a second old.", QueueList)},
+        ),
+        ("/healthz", "get"): Operation(
+            summary="Whether the process is alive",
+            answers={200: ("It is.", Health)},
+            public=True,
+        ),
+        ("/readyz", "get"): Operation(
+            summary="Whether requests can be served",
+            answers={200: ("Yes; `degraded` while the broker is away and jobs are only accepted.", Health)},
+            public=True,
+        ),
+    }
+)

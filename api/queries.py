@@ -1,0 +1,48 @@
+"""Query parameters: validated as strictly as bodies, for a misspelt filter must not look like an answer."""
+
+import base64
+import binascii
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+
+from api.applications import Request
+from api.errors import invalid
+from worker.enqueue import Refused, refusal
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_ID_BYTES = 16
+
+
+def query(req: Request, parameters: type[T]) -> T:
+    """The query parameters as a struct, which names and constrains them.
+
+    Raises:
+        Problem: 400, one is unknown, repeated or out of range.
+    """
+    try:
+        return msgspec.convert(req.params, parameters, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid(400, refusal(error)) from None
+
+
+def page_token(last: UUID) -> str:
+    """Where the next page begins, opaque to clients."""
+    return base64.urlsafe_b64encode(last.bytes).decode().rstrip("=")
+
+
+def page_start(token: str) -> UUID:
+    """The id that a page token stands for.
+
+    Raises:
+        Problem: 400, this API gave no such token.
+    """
+    try:
+        data = base64.b64decode(token + "==", altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        data = b""
+    if len(data) != _ID_BYTES:
+        raise invalid(400, Refused("page_token", "is none that was given out here"))
+    return UUID(bytes=data)

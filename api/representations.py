@@ -1,0 +1,186 @@
+"""Jobs and artifacts as clients read them, from new jobs and from rows of the ledger."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Self
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+from sqlalchemy import Row, RowMapping
+
+from worker.contract.states import FINAL, Priority, State
+from worker.ledger.records import Accepted, JobFailure, NewJob
+
+Fields = RowMapping | Mapping[str, Any]
+Time = Annotated[datetime, Meta(tz=True)]  # RFC 3339; UTC, for that is what the ledger speaks
+Links = Annotated[dict[str, str], Meta(description="What can be done next, as paths.")]
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="attempt"):
+    """One run of a job."""
+
+    attempt: int
+    outcome: Annotated[
+        str | None, Meta(description="succeeded, failed, cancelled, lost or handed_back; null: it runs.")
+    ]
+    worker: str | None
+    started_at: Time
+    ended_at: Time | None
+    error: JobFailure | None
+
+
+class Act(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="act"):
+    """Something that somebody did to a job."""
+
+    act: Annotated[str, Meta(description="cancel or retry.")]
+    actor: str
+    acted_at: Time
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a job produced or takes."""
+
+    id: UUID
+    name: str
+    content_type: str
+    size: Annotated[int, Meta(description="Bytes.")]
+    sha256: Annotated[str, Meta(description="Of the content, hexadecimal.")]
+    links: Links
+
+    @classmethod
+    def of_row(cls, row: Fields) -> Self:
+        """An artifact of a job, or a client's own where it belongs to none."""
+        fields = {name: row[name] for name in cls.__struct_fields__ if name != "links"}
+        path = f"/v1/artifacts/{row['id']}"
+        if row["job_id"] is not None:
+            path = f"{job_path(row['job_id'])}/artifacts/{quote(row['name'], safe='')}"
+        return cls(**fields, links={"self": path})
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a running job is, in its handler's own units."""
+
+    done: float
+    total: float | None = None
+    note: str | None = None
+
+
+class ListedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job without what may be large."""
+
+    id: UUID
+    kind: str
+    queue: str
+    state: State
+    priority: Priority
+    attempt: Annotated[int, Meta(description="The last run that began, counted from 1; 0: none yet.")]
+    max_attempts: Annotated[int, Meta(description="Runs in all; lost and handed-back ones do not count.")]
+    created_at: Time
+    scheduled_at: Time | None = None
+    expires_at: Time | None = None
+    started_at: Annotated[Time | None, Meta(description="Of the last attempt.")] = None
+    finished_at: Annotated[Time | None, Meta(description="When it reached its final state.")] = None
+    cancel_requested_at: Time | None = None
+    error: Annotated[JobFailure | None, Meta(description="Of the last attempt that failed.")] = None
+    tags: list[str]
+    links: Links
+
+    @classmethod
+    def of_row(cls, row: Row[Any]) -> Self:
+        """A job of a list."""
+        return cls(**_common(row._mapping))  # noqa: SLF001 - public in SQLAlchemy, named so to spare columns
+
+
+class Job(ListedJob, frozen=True, kw_only=True):
+    """One durable request for work."""
+
+    payload: Annotated[Any, Meta(description="As validated, with defaults; null once it was pruned.")]
+    progress: Progress | None = None
+    result: Annotated[Any, Meta(description="What the kind's result schema describes.")] = None
+    history: list[Attempt | Act] = []
+    artifacts: list[Artifact] = []
+
+    @classmethod
+    def of_new(cls, job: NewJob, accepted: Accepted) -> Self:
+        """A job that was accepted right now: nothing has to be read again."""
+        return cls(
+            id=job.id,
+            kind=job.kind,
+            queue=job.queue,
+            state=accepted.state,
+            priority=job.priority,
+            attempt=0,
+            max_attempts=job.max_attempts,
+            created_at=accepted.created_at,
+            scheduled_at=job.scheduled_at,
+            expires_at=job.expires_at,
+            tags=job.tags,
+            links=_links(job.id, accepted.state),
+            payload=msgspec.Raw(job.payload),
+        )
+
+    @classmethod
+    def of_account(cls, account: Mapping[str, Any]) -> Self:
+        """A job with all that belongs to it."""
+        return cls(
+            **_common(account),
+            payload=account["payload"],
+            progress=msgspec.convert(account["progress"], Progress | None),
+            result=account["result"],
+            history=_history(account["attempts"], account["acts"]),
+            artifacts=[Artifact.of_row(row) for row in account["artifacts"]],
+        )
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """Some jobs, newest first."""
+
+    jobs: list[ListedJob]
+    next_page_token: Annotated[str | None, Meta(description="For `page_token`; null: there are no more.")]
+
+
+def job_path(job_id: UUID) -> str:
+    """The path of a job."""
+    return f"/v1/jobs/{job_id}"
+
+
+def _common(row: Fields) -> dict[str, Any]:
+    fields = {name: row[name] for name in ListedJob.__struct_fields__ if name != "links"}
+    state = State(row["state"])
+    return fields | {
+        "state": state,
+        "priority": Priority.of_rank(row["priority"]),
+        "error": msgspec.convert(row["error"], JobFailure | None),
+        "links": _links(row["id"], state),
+    }
+
+
+def _links(job_id: UUID, state: State) -> dict[str, str]:
+    path = job_path(job_id)
+    links = {"self": path}
+    if state not in FINAL:
+        links["cancel"] = path + "/cancel"
+    elif state is not State.SUCCEEDED:
+        links["retry"] = path + "/retry"
+    return links
+
+
+def _history(attempts: Iterable[Mapping[str, Any]], acts: Iterable[Mapping[str, Any]]) -> list[Attempt | Act]:
+    timed: list[tuple[datetime, Attempt | Act]] = [(row["started_at"], _attempt(row)) for row in attempts]
+    timed += [
+        (row["acted_at"], Act(act=row["act"], actor=row["actor"], acted_at=row["acted_at"])) for row in acts
+    ]
+    return [entry for _, entry in sorted(timed, key=lambda pair: pair[0])]
+
+
+def _attempt(row: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        attempt=row["attempt"],
+        outcome=row["outcome"],
+        worker=row["worker"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        error=msgspec.convert(row["error"], JobFailure | None),
+    )

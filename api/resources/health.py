@@ -1,0 +1,60 @@
+"""`/healthz` and `/readyz`: for load balancers, supervisors and probes, without a key."""
+
+from collections.abc import Callable
+from threading import Condition
+from typing import Literal
+
+import msgspec
+from cachetools import TTLCache, cached
+from sqlalchemy import text
+
+from api.answers import answer
+from api.applications import Request, Response
+from worker.ledger.engines import Ledger
+
+_FRESH = 1.0  # seconds for which a look at the ledger holds: anybody may ask, as often as they like
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How the process is."""
+
+    status: Literal["alive", "ready", "degraded"]
+
+
+class Liveness:
+    """Whether the process answers at all."""
+
+    public = True
+
+    def on_get(self, _req: Request, resp: Response) -> None:
+        """Say so."""
+        answer(resp, 200, Health("alive"))
+
+    on_head = on_get
+
+
+class Readiness:
+    """Whether requests can be served: the ledger is needed, the broker may be away.
+
+    Args:
+        ledger: whose outage is answered as everywhere, with 503.
+        broker_up: whether the broker answered lately; without it jobs are accepted, and published later.
+    """
+
+    public = True
+
+    def __init__(self, ledger: Ledger, broker_up: Callable[[], bool]) -> None:
+        self._ledger = ledger
+        self._broker_up = broker_up
+        self._check = cached(TTLCache[object, None](1, _FRESH), condition=Condition())(self._ask)
+
+    def on_get(self, _req: Request, resp: Response) -> None:
+        """Check both."""
+        self._check()
+        answer(resp, 200, Health("ready" if self._broker_up() else "degraded"))
+
+    on_head = on_get
+
+    def _ask(self) -> None:
+        with self._ledger.write() as connection:
+            connection.execute(text("SELECT 1"))

@@ -1,0 +1,98 @@
+"""`/v1/jobs/{job_id}`: one job, and what its client can do to it."""
+
+from api.answers import answer_accepted, answer_job, revalidate
+from api.applications import Request, Response
+from api.errors import Problem
+from api.follower import Follower, parse_job_id, read_job
+from api.preferences import applied, preferred_wait
+from api.representations import Job
+from worker.contract.states import FINAL, State
+from worker.ledger import transitions
+from worker.ledger.clients import Client
+from worker.ledger.engines import Ledger
+
+
+class OneJob:
+    """A job.
+
+    Args:
+        follower: reads it, now or when it ends.
+        longest_wait: seconds that `Prefer: wait` may last.
+    """
+
+    def __init__(self, follower: Follower, longest_wait: float) -> None:
+        self._follower = follower
+        self._longest_wait = longest_wait
+
+    def on_get(self, req: Request, resp: Response, job_id: str) -> None:
+        """Read it, at once or when it ends."""
+        seconds = preferred_wait(req, self._longest_wait)
+        job = self._follower.follow(parse_job_id(job_id), req.context.client.id, seconds)
+        answer_job(resp, 200, job)
+        revalidate(req, resp)
+        if seconds:
+            applied(resp, seconds)
+
+    on_head = on_get
+
+
+class Cancel:
+    """The cancelling of a job.
+
+    Args:
+        ledger: cancels.
+        follower: whose waiters learn of it at once.
+    """
+
+    def __init__(self, ledger: Ledger, follower: Follower) -> None:
+        self._ledger = ledger
+        self._follower = follower
+
+    def on_post(self, req: Request, resp: Response, job_id: str) -> None:
+        """Cancel it (200), or where it runs ask its worker to stop (202)."""
+        client: Client = req.context.client
+        wanted = parse_job_id(job_id)
+        with self._ledger.write() as connection:
+            transitions.cancel(connection, wanted, _actor(client), client.id)
+            job = read_job(connection, wanted, client.id)
+        if job.state is State.CANCELLED:
+            self._follower.waiters.wake([str(wanted)])
+            answer_job(resp, 200, job)
+        elif job.state in FINAL:
+            raise Problem(409, f"the job has {job.state} already", state=job.state)
+        else:
+            answer_accepted(resp, job)
+
+
+class Retry:
+    """The re-running of a job.
+
+    Args:
+        ledger: makes it queued again; dispatch publishes it.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def on_post(self, req: Request, resp: Response, job_id: str) -> None:
+        """Run a failed or cancelled job again, under its id, with one more attempt."""
+        client: Client = req.context.client
+        wanted = parse_job_id(job_id)
+        with self._ledger.write() as connection:
+            again = transitions.run_again(connection, wanted, _actor(client), client.id)
+            job = read_job(connection, wanted, client.id)
+        if again is None:
+            raise _not_again(job)
+        answer_accepted(resp, job)
+
+
+def _actor(client: Client) -> str:
+    return f"client {client.name}"
+
+
+def _not_again(job: Job) -> Problem:
+    if job.state in FINAL - {State.SUCCEEDED}:
+        return Problem(409, "the job's payload was pruned, so it cannot run again", state=job.state)
+    return Problem(
+        409, f"only a failed or cancelled job can run again, this one is {job.state}", state=job.state
+    )

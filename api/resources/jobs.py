@@ -1,0 +1,155 @@
+"""`/v1/jobs`: submitting a job, and listing one's jobs."""
+
+from contextlib import nullcontext
+from threading import Event
+from typing import Annotated, Protocol
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from api.answers import answer, answer_accepted
+from api.applications import Request, Response
+from api.bodies import decode, read_json
+from api.errors import Problem
+from api.follower import Follower
+from api.idempotency import IdempotencyKey, idempotency_key, reused
+from api.metrics import Metrics
+from api.preferences import applied, preferred_wait
+from api.queries import page_start, page_token, query
+from api.representations import Job, JobPage, ListedJob
+from worker import enqueue
+from worker.contract.states import State
+from worker.enqueue import Enqueuer, Submission, Tag
+from worker.ledger import idempotency, jobs
+from worker.ledger.clients import Client
+from worker.ledger.engines import Ledger
+from worker.ledger.records import Accepted, Message, NewJob
+from worker.settings import Settings
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
+
+
+class Publishing(Protocol):
+    """What a submission asks of the publisher."""
+
+    def reserve(self, name: str) -> bool:
+        """Whether a message of this queue may be published; a yes is a promise to do so."""
+
+    def publish(self, message: Message) -> None:
+        """Publish a committed job's message soon."""
+
+
+class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which of the client's jobs to list."""
+
+    state: Annotated[State | None, Meta(description="Only jobs in this state.")] = None
+    kind: Annotated[Name | None, Meta(description="Only jobs of this kind.")] = None
+    queue: Annotated[Name | None, Meta(description="Only jobs of this queue.")] = None
+    tag: Annotated[Tag | None, Meta(description="Only jobs that carry this tag.")] = None
+    page_size: Annotated[int, Meta(ge=1, le=200, description="Jobs a page.")] = 50
+    page_token: Annotated[
+        Annotated[str, Meta(max_length=100)] | None, Meta(description="`next_page_token` of the page before.")
+    ] = None
+
+
+class Jobs:
+    """The jobs of a client.
+
+    Args:
+        settings: for the limits.
+        enqueuer: validates.
+        ledger: accepts, and lists.
+        publisher: publishes behind the answer.
+        follower: waits.
+        metrics: counts.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        enqueuer: Enqueuer,
+        ledger: Ledger,
+        publisher: Publishing,
+        follower: Follower,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._enqueuer = enqueuer
+        self._ledger = ledger
+        self._publisher = publisher
+        self._follower = follower
+        self._metrics = metrics
+        self._decoder = msgspec.json.Decoder(Submission)
+
+    def on_post(self, req: Request, resp: Response) -> None:
+        """Accept a job: 202 once it is committed to the ledger, and not before."""
+        body = read_json(req, self._settings.api_max_body)
+        key = idempotency_key(req, body)
+        seconds = preferred_wait(req, self._settings.api_max_wait)
+        client: Client = req.context.client
+        job = self._prepare(decode(body, self._decoder), client, req.context.request_id)
+        # Expected before the commit: it could end before this request looks again.
+        with self._follower.waiters.expect(job.id) if seconds else nullcontext() as ended:
+            accepted = self._accept(job, key)
+            if isinstance(accepted, UUID):
+                shown = self._earlier(accepted, client, seconds)
+            else:
+                shown = self._followed(job, accepted, ended, seconds)
+        answer_accepted(resp, shown)
+        if seconds:
+            applied(resp, seconds)
+
+    def on_get(self, req: Request, resp: Response) -> None:
+        """List the client's jobs, newest first."""
+        asked = query(req, JobQuery)
+        wanted = jobs.JobFilter(
+            client_id=req.context.client.id,
+            state=asked.state,
+            kind=asked.kind,
+            queue=asked.queue,
+            tag=asked.tag,
+        )
+        before = page_start(asked.page_token) if asked.page_token is not None else None
+        with self._ledger.read() as connection:
+            rows = jobs.page(connection, wanted, asked.page_size + 1, before)
+        page = [ListedJob.of_row(row) for row in rows[: asked.page_size]]
+        more = page_token(page[-1].id) if len(rows) > len(page) else None
+        answer(resp, 200, JobPage(page, more))
+
+    on_head = on_get
+
+    def _prepare(self, submission: Submission, client: Client, request_id: str) -> NewJob:
+        job = self._enqueuer.prepare(submission, client.id, request_id)
+        if job.scheduled_at is None and self._publisher.reserve(job.queue):
+            return msgspec.structs.replace(job, published=True)
+        return job
+
+    def _accept(self, job: NewJob, key: IdempotencyKey | None) -> Accepted | UUID:
+        """Commit the job; where its key stands for an earlier one, the id of that."""
+        with self._ledger.write() as connection:
+            if key is not None:
+                earlier = idempotency.remember(connection, job.client_id, key.key, key.fingerprint, job.id)
+                if earlier is not None:
+                    if earlier.fingerprint != key.fingerprint:
+                        raise reused()
+                    return earlier.job_id
+            accepted = enqueue.enqueue(connection, job)
+        if job.published:
+            self._publisher.publish(enqueue.message_of(job))
+        self._metrics.accepted.labels(job.kind).inc()
+        return accepted
+
+    def _followed(self, job: NewJob, accepted: Accepted, ended: Event | None, seconds: int) -> Job:
+        if ended is None:
+            return Job.of_new(job, accepted)
+        return self._follower.read_after(ended, seconds, job.id, job.client_id)
+
+    def _earlier(self, job_id: UUID, client: Client, seconds: int) -> Job:
+        try:
+            return self._follower.follow(job_id, client.id, seconds)
+        except Problem as problem:
+            raise Problem(
+                409, "this Idempotency-Key stands for a job that was pruned since; take a new key"
+            ) from problem

@@ -1,0 +1,61 @@
+"""`/v1/kinds`: the catalog, with the schemas of payloads and results."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from api.answers import answer, revalidate
+from api.applications import Request, Response
+from worker.catalog import AnyKind, Catalog
+
+Schema = Annotated[dict[str, Any], Meta(description="JSON Schema 2020-12.")]
+
+
+class KindDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of job."""
+
+    name: str
+    description: str
+    queue: str
+    max_attempts: Annotated[int, Meta(description="Runs in all, unless a job says otherwise.")]
+    deadline: Annotated[float, Meta(description="Seconds that one attempt may run.")]
+    payload: Schema
+    result: Annotated[Schema | None, Meta(description="null: it has none.")]
+
+    @classmethod
+    def of_kind(cls, kind: AnyKind) -> "KindDescription":
+        """What a client needs to know of a kind."""
+        return cls(
+            name=kind.name,
+            description=kind.description,
+            queue=kind.queue.name,
+            max_attempts=kind.max_attempts,
+            deadline=kind.deadline,
+            payload=msgspec.json.schema(kind.payload_type),
+            result=None if kind.result_type is None else msgspec.json.schema(kind.result_type),
+        )
+
+
+class KindList(msgspec.Struct, frozen=True):
+    """All kinds, by name."""
+
+    kinds: list[KindDescription]
+
+
+class Kinds:
+    """The kinds that there are.
+
+    Args:
+        catalog: does not change while a process runs.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._kinds = KindList([KindDescription.of_kind(kind) for kind in catalog.values()])
+
+    def on_get(self, req: Request, resp: Response) -> None:
+        """List them."""
+        answer(resp, 200, self._kinds)
+        revalidate(req, resp)
+
+    on_head = on_get
