@@ -22,7 +22,7 @@ from schedules.firing import Firing
 from schedules.metrics import Metrics
 from schedules.reconcile import Reconcile
 from schedules.rescue import Rescue
-from schedules.rounds import Round, SideRound
+from schedules.rounds import Part, Round, SideRound
 from schedules.schedule import SHIPPED, ScheduleError, load
 from worker import broker, catalog, logs
 from worker.contract import KindError
@@ -70,33 +70,24 @@ class Beat:
         self._metrics = metrics = Metrics()
         self._host = settings.metrics_host
         self._port = settings.metrics_port
-        self._tick = settings.beat_tick
         enqueuer = Enqueuer(catalog.load())
         schedules = load([SHIPPED, *([Path(settings.schedules)] if settings.schedules else [])], enqueuer)
         self._ledger = ledger = Ledger.open(settings, "beat")
         self._broker = broker.Broker(settings.broker_url or "")
-        self.round = Round(
-            "time",
-            [
-                *(Firing(schedule, enqueuer, ledger, metrics) for schedule in schedules),
-                Due(ledger, metrics),
-                Rescue(ledger, settings, metrics),
-            ],
-            ledger,
-            settings.beat_tick,
-            metrics,
+        carrying: list[Part] = [
+            Dispatch(ledger, self._broker, settings.broker_depth, metrics),
+            Reconcile(ledger, self._broker, settings, metrics),
+        ]
+        self._side = SideRound(
+            Round("broker", carrying, ledger, settings.beat_tick, metrics), end=self._broker.close
         )
-        self.broker_round = Round(
-            "broker",
-            [
-                Dispatch(ledger, self._broker, settings.broker_depth, metrics),
-                Reconcile(ledger, self._broker, settings, metrics),
-            ],
-            ledger,
-            settings.beat_tick,
-            metrics,
-        )
-        self._side = SideRound(self.broker_round, end=self._broker.close)
+        timed: list[Part] = [
+            *(Firing(schedule, enqueuer, ledger, metrics) for schedule in schedules),
+            Due(ledger, metrics),
+            Rescue(ledger, settings, metrics),
+            self._side,
+        ]
+        self.round = Round("time", timed, ledger, settings.beat_tick, metrics)
 
     def start(self) -> None:
         """Begin with what runs beside the loop of `round`."""

@@ -1,7 +1,7 @@
 """Rounds: the parts of a beat, one after the other, again and again.
 
-A part that fails is left alone for a moment and does not stop the others. Two rounds go on side by side,
-one with everything that needs the broker, so that a broker that does not answer keeps no schedule waiting.
+A part that fails is left alone for a moment and does not stop the others. What needs the broker is a round
+of its own, beside the first, so that a broker that does not answer keeps no schedule waiting.
 """
 
 import threading
@@ -75,19 +75,28 @@ class Round:
 
 
 class SideRound:
-    """A round that is repeated on a thread of its own.
+    """A round on a thread of its own, which goes on while a round that looks says that there is work.
 
     Args:
         repeated: the round.
         end: called on that thread at the end.
     """
 
+    name = "side round"
+
     def __init__(self, repeated: Round, end: Callable[[], None]) -> None:
         self._round = repeated
         self._end = end
-        self._stopping = threading.Event()
+        self._woken = threading.Event()
+        self._stopping = False
         # A daemon, because a broker that does not answer must not hold up the end of the process.
-        self._thread = threading.Thread(target=self._repeat, name="side round", daemon=True)
+        self._thread = threading.Thread(target=self._repeat, name=self.name, daemon=True)
+
+    def run(self, todo: Agenda) -> bool:
+        """As a part of the round that looks: wake the thread where a message may have to be published."""
+        if todo.publishable or todo.published:
+            self._woken.set()
+        return False
 
     def start(self) -> None:
         """Begin."""
@@ -95,10 +104,13 @@ class SideRound:
 
     def stop(self, timeout: float) -> None:
         """End after the round that is under way; waits `timeout` seconds at most."""
-        self._stopping.set()
+        self._stopping = True
+        self._woken.set()
         self._thread.join(timeout)
 
     def _repeat(self) -> None:
-        while not self._stopping.wait(self._round.run()):
-            pass
+        while not self._stopping:
+            if self._round.run() > 0:
+                self._woken.wait()
+                self._woken.clear()
         self._end()

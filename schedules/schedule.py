@@ -80,7 +80,7 @@ def load(folders: Iterable[Path], enqueuer: Enqueuer) -> list[Schedule]:
 def _load(path: Path, enqueuer: Enqueuer) -> Schedule:
     try:
         return _schedule(path.stem, msgspec.toml.decode(path.read_bytes(), type=Definition), enqueuer)
-    except (msgspec.DecodeError, OSError, CronError, Refused, ScheduleError) as error:
+    except (msgspec.DecodeError, UnicodeError, OSError, CronError, Refused, ScheduleError) as error:
         raise ScheduleError(f"{path}: {error}") from None
 
 

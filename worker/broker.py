@@ -53,7 +53,8 @@ def transport_options(url: str) -> dict[str, Any]:
         "socket_connect_timeout": _SECONDS,
         "socket_timeout": _SECONDS,
         "socket_keepalive": True,
-        "health_check_interval": int(_SECONDS),
+        # kombu gives up a connection that fell silent after twice this and a second.
+        "health_check_interval": 3,
         # No retry option may be set: kombu then publishes singly even inside `Producer.batch()`.
     }
 
@@ -164,6 +165,8 @@ class Broker:
     def _open(self) -> Any:
         if self._producer is None:
             self._connection = connect(self._url)
+            # Without this kombu tries a dead broker again before it gives up, and waits in between.
+            self._connection.ensure_connection(errback=_give_up)
             channel = self._connection.channel()
             for name in QUEUES:
                 queue(name, self._url)(channel).declare()
@@ -176,3 +179,7 @@ class Broker:
         except self._errors:
             self._connection = self._producer = None
         raise BrokerDown(type(error).__name__) from error
+
+
+def _give_up(error: BaseException, _pause: float) -> NoReturn:
+    raise error

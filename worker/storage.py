@@ -15,6 +15,8 @@ from uuid import UUID
 
 from worker.ledger.ids import new_id
 
+_UNFINISHED = ".part"  # suffix of a file that is being written
+
 
 class Writer:
     """A file being stored; it counts and digests what passes."""
@@ -54,7 +56,7 @@ class Storage:
         artifact_id = new_id()
         path = self._path(artifact_id)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        unfinished = path.with_suffix(".part")
+        unfinished = path.with_suffix(_UNFINISHED)
         try:
             with unfinished.open("xb") as file:
                 yield artifact_id, Writer(file)
@@ -74,7 +76,9 @@ class Storage:
 
     def delete(self, artifact_id: UUID) -> None:
         """Remove a file; no error where it is gone already."""
-        self._path(artifact_id).unlink(missing_ok=True)
+        path = self._path(artifact_id)
+        path.unlink(missing_ok=True)
+        path.with_suffix(_UNFINISHED).unlink(missing_ok=True)
 
     def older_than(self, age: float) -> Iterator[UUID]:
         """The ids of files written more than `age` seconds ago: strays are looked for among them."""

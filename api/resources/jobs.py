@@ -6,7 +6,9 @@ from typing import Annotated, Protocol
 from uuid import UUID
 
 import msgspec
+from loguru import logger
 from msgspec import Meta
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.answers import answer, answer_accepted
 from api.applications import Request, Response
@@ -144,7 +146,12 @@ class Jobs:
     def _followed(self, job: NewJob, accepted: Accepted, ended: Event | None, seconds: int) -> Job:
         if ended is None:
             return Job.of_new(job, accepted)
-        return self._follower.read_after(ended, seconds, job.id, job.client_id)
+        try:
+            return self._follower.read_after(ended, seconds, job.id, job.client_id)
+        except SQLAlchemyError as error:
+            # It is accepted, whatever became of the ledger since; a client told otherwise submits it again.
+            logger.warning("accepted_job_not_read", error=type(error).__name__)
+            return Job.of_new(job, accepted)
 
     def _earlier(self, job_id: UUID, client: Client, seconds: int) -> Job:
         try:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+import kombu
 import msgspec
 from sqlalchemy import delete, func, insert, select
 
@@ -122,6 +123,15 @@ class Client:
         yield
         with self.ledger.write() as connection:
             connection.execute(delete(queues).where(queues.c.name == queue))
+
+    def depth(self, queue: str) -> int:
+        """How many messages of the queue the broker holds."""
+        return self._broker.depths([queue])[queue]
+
+    def purge(self, queue: str) -> None:
+        """Take every message of the queue out of the broker."""
+        with kombu.Connection(self.broker_url) as connection:
+            kombu.Queue(queue)(connection.channel()).purge()
 
     def leases(self) -> set[str]:
         """The names of the workers that hold a lease."""

@@ -71,6 +71,8 @@ class Process(CeleryTestContainer):  # type: ignore[misc]  # untyped, as above
         return dict(self._celeryconfig)
 
     def start(self) -> None:
+        if self.popen is not None:
+            self.wait()
         self._said_before = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab", buffering=0) as log:
             self.popen = spawn(self._command(), log)

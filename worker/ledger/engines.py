@@ -72,7 +72,8 @@ def connect_args(settings: Settings, role: str, statement_timeout: float) -> dic
     return {
         "connect_timeout": settings.database_connect_timeout,
         "application_name": f"jobyard-{role}",
-        "options": f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC",
+        "options": f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC"
+        " -c jit=off",  # compiling a short statement costs more than running it
         # A server that vanished without a word is noticed within about 10 s.
         "keepalives_idle": 5,
         "keepalives_interval": 2,

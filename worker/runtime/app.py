@@ -4,7 +4,7 @@ from celery import Celery
 from prometheus_client import CollectorRegistry
 
 from worker.catalog import Catalog
-from worker.runtime import signals, task
+from worker.runtime import remote, signals, task
 from worker.runtime.config import config
 from worker.runtime.metrics import Metrics
 from worker.runtime.observation import Observation
@@ -30,5 +30,6 @@ def create_app(settings: Settings, catalog: Catalog, adapters: Adapters) -> Cele
     worker = Worker(settings, catalog, adapters, Metrics(registry))
     app.steps["worker"].add(PoolCare)
     task.register(app, catalog, lambda: worker.runner)
+    remote.connect(worker)
     signals.connect(worker, Observation(settings, registry))
     return app

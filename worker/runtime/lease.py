@@ -34,8 +34,8 @@ _LAST_ROUND = 2.0  # seconds that a round under way gets before the lease is giv
 class News(msgspec.Struct, frozen=True):
     """What happened to a job outside of its handler's process."""
 
-    reason: str
-    cancelled_by: str | None
+    cancelled_by: str | None = None
+    died_of: str | None = None  # why its process is gone, if it is
 
 
 class LeaseKeeper:
@@ -89,11 +89,11 @@ class LeaseKeeper:
 
     def lost(self, job_id: UUID, reason: str) -> None:
         """Record soon that the process of a job died; never blocks."""
-        self._tell(job_id, reason, None)
+        self._tell(job_id, News(died_of=reason))
 
-    def revoked(self, job_id: UUID, operator: str) -> None:
-        """Record soon that an operator revoked a job; never blocks."""
-        self._tell(job_id, "terminated by an operator", operator)
+    def cancel(self, job_id: UUID, actor: str) -> None:
+        """Cancel a job soon; never blocks."""
+        self._tell(job_id, News(cancelled_by=actor))
 
     def release(self, ids: Collection[UUID]) -> None:
         """Note that the messages of these jobs are gone, so that dispatch publishes them again."""
@@ -164,10 +164,9 @@ class LeaseKeeper:
                 queues=self._queues,
             )
 
-    def _tell(self, job_id: UUID, reason: str, cancelled_by: str | None) -> None:
-        told = self._news.get(job_id)
-        # A revoked job's process dies next: that must not make the operator's word forgotten.
-        self._news[job_id] = News(reason, cancelled_by or (told.cancelled_by if told else None))
+    def _tell(self, job_id: UUID, news: News) -> None:
+        told = self._news.get(job_id, News())  # a cancelled job's process may die next: both count
+        self._news[job_id] = News(news.cancelled_by or told.cancelled_by, news.died_of or told.died_of)
         self._bell.ring()
 
     def _settle_news(self) -> None:
@@ -177,9 +176,10 @@ class LeaseKeeper:
             if news.cancelled_by:
                 with self._engine.begin() as connection:
                     transitions.cancel(connection, job_id, news.cancelled_by)
-            for job in self._held():
-                if job.id == job_id:
-                    self._record_loss(job, news.reason)
+            if news.died_of:
+                for job in self._held():
+                    if job.id == job_id:
+                        self._record_loss(job, news.died_of)
             if self._news.get(job_id) is news:
                 del self._news[job_id]
 
@@ -199,15 +199,21 @@ class LeaseKeeper:
             return leases.held_by(connection, self._incarnation.id)
 
     def _record_loss(self, job: Held, reason: str) -> None:
+        outcome = self._intended(job)
         with self._engine.begin() as connection:
             state: State | None
-            if job.overran and not job.cancel_requested:
-                outcome = self._overrun_outcome(job)
+            if outcome is not None:
                 state = transitions.finish(connection, [outcome]).get(job.id)
             else:
                 state = transitions.lose(connection, job.id, job.token, reason, self._settings.loss_cap)
                 self._metrics.losses.labels(job.kind).inc()
         logger.warning("job_lost", job=str(job.id), kind=job.kind, reason=reason, state=state)
+
+    def _intended(self, job: Held) -> Outcome | None:
+        """The outcome of a job whose process was ended on purpose."""
+        if job.cancel_requested:
+            return verdict.of_cancel(job, self._incarnation.name)
+        return self._overrun_outcome(job) if job.overran else None
 
     def _overrun_outcome(self, job: Held) -> Outcome:
         return verdict.of_overrun(self._catalog[job.kind], job, self._incarnation.name, self._rng)

@@ -96,6 +96,11 @@ class Worker:
         orphans.die_with_parent(self._main_pid)
         self._runner = self._make_runner(alone=True)
 
+    def cancel(self, job_id: UUID, actor: str) -> None:
+        """Cancel a job, wherever it is; never blocks."""
+        if self.lease is not None:
+            self.lease.cancel(job_id, actor)
+
     def stop(self) -> None:
         """Claim nothing more; callable from a signal handler."""
         if self._runner is not None:

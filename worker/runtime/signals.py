@@ -8,13 +8,10 @@ from uuid import UUID
 
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import signals
-from celery.worker import state
 from loguru import logger
 
 from worker.runtime.observation import Observation
 from worker.runtime.process import Worker
-
-_OPERATOR = "operator, through Celery's remote control"
 
 
 def connect(worker: Worker, observation: Observation) -> None:
@@ -82,15 +79,9 @@ class _Wiring:
             self._worker.lease.lost(job_id, f"its process died: {exception}")
 
     def on_revoked(self, request: Any, terminated: bool, **_: Any) -> None:  # noqa: FBT001 - Celery's name
-        """Main process: an operator revoked a job, or a process was terminated under it."""
+        """Main process: a process was ended under a job; whether the job was meant, the ledger knows."""
         job_id = _job_id(request.id)
-        if job_id is None or self._worker.lease is None:
-            return
-        if request.id in state.revoked:
-            # Forget it, or an operator's re-run of the same id would be swallowed.
-            state.revoked.discard(request.id)
-            self._worker.lease.revoked(job_id, _OPERATOR)
-        elif terminated:
+        if terminated and job_id and self._worker.lease:
             self._worker.lease.lost(job_id, "its process was terminated")
 
     def on_unknown(self, name: str, id: str, **_: Any) -> None:  # noqa: A002 - Celery's name

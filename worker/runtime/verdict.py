@@ -56,6 +56,11 @@ def of_overrun(kind: AnyKind, job: ClaimedJob | Held, worker: str, rng: random.R
     return of_error(kind, job, worker, error, rng)
 
 
+def of_cancel(job: ClaimedJob | Held, worker: str) -> Outcome:
+    """The outcome of an attempt whose process was ended because the job was cancelled."""
+    return _ended(job, worker, State.CANCELLED, _describe(Cancelled("stopped, for it was cancelled")))
+
+
 def _describe(error: BaseException) -> JobFailure:
     # The text of a JobError was written for the client; that of anything else was not, so it is masked.
     text = _text(error) if isinstance(error, JobError) else mask(_text(error))

@@ -1,4 +1,6 @@
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 
 import psycopg2
@@ -61,6 +63,20 @@ def test_without_its_ledger_the_api_accepts_nothing_and_says_when_to_come_back(
     assert all(answer.headers["Content-Type"] == "application/problem+json" for answer in answers)
     assert publisher.published == []
     assert [job["id"] for job in caller.get("/v1/jobs").json["jobs"]] == [accepted["id"]]
+
+
+def test_a_job_accepted_before_the_outage_stays_accepted_for_who_waits(
+    caller: Caller, outage: Outage, deps: Deps
+) -> None:
+    caller.accepted()
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(caller.submit, Prefer="wait=25")
+        while len(found := caller.get("/v1/jobs").json["jobs"]) < 2:
+            time.sleep(0.001)
+        with outage():
+            deps.waiters.wake([found[0]["id"]])
+            answer = waiting.result()
+    assert (answer.status_code, answer.json["id"], answer.json["state"]) == (202, found[0]["id"], "queued")
 
 
 def test_with_the_ledger_back_everything_goes_on(caller: Caller, outage: Outage) -> None:

@@ -14,7 +14,7 @@ from schedules import reconcile
 from schedules.dispatch import Dispatch
 from schedules.metrics import Metrics
 from schedules.reconcile import Reconcile
-from schedules.rounds import Part, Round, SideRound
+from schedules.rounds import Part, Round
 from tests.awaiting import eventually
 from tests.integration.ledger.situations import WORKER, change, enqueue, row
 from tests.unit.schedules.stand_ins import todo
@@ -98,10 +98,17 @@ def beat(
         reconcile_stale=5.0,
     )
     parts: list[Part] = [Dispatch(ledger, broker, DEPTH, metrics), Reconcile(ledger, broker, hasty, metrics)]
-    side = SideRound(Round("broker", parts, ledger, 0.05, metrics), broker.close)
-    side.start()
+    repeated, stopping = Round("broker", parts, ledger, 0.05, metrics), threading.Event()
+
+    def repeat() -> None:
+        while not stopping.wait(repeated.run()):
+            pass
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
     yield
-    side.stop(10)
+    stopping.set()
+    thread.join()
 
 
 def submit(ledger: Ledger, count: int) -> list[UUID]:

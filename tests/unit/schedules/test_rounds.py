@@ -1,6 +1,8 @@
 """Rounds: every part gets its turn, whatever becomes of the others."""
 
 import threading
+from collections.abc import Iterator
+from queue import Empty, Queue
 
 import pytest
 
@@ -131,42 +133,78 @@ def test_when_the_last_round_was_can_be_watched(
     assert last()
 
 
-def test_a_side_round_goes_on_until_it_is_stopped_and_then_cleans_up(
-    repeated: Round, parts: list[FakePart]
-) -> None:
-    ran_often, ended = threading.Event(), threading.Event()
+class Side:
+    """A side round of one part whose turns a test can wait for."""
 
-    def run(todo: Agenda) -> bool:  # noqa: ARG001 - a part's
-        assert not ended.is_set()
-        if parts[1].turns >= 3:
-            ran_often.set()
-        return True
+    def __init__(self, ledger: FakeLedger, metrics: Metrics) -> None:
+        self.turns: Queue[None] = Queue()
+        self.hold = threading.Event()
+        self.hold.set()
+        self.more = False
+        self.ended = threading.Event()
+        part = FakePart("part")
+        part.run = self._turn  # type: ignore[method-assign]
+        repeated = Round("broker", [part], ledger, TICK, metrics)  # type: ignore[arg-type]
+        self.round = SideRound(repeated, self.ended.set)
 
-    parts[2].run = run  # type: ignore[method-assign]
-    side = SideRound(repeated, ended.set)
+    def _turn(self, todo: Agenda) -> bool:  # noqa: ARG002 - a part's
+        self.turns.put(None)
+        assert self.hold.wait(10)
+        return self.more
 
-    side.start()
-    assert ran_often.wait(10)
-    assert not ended.is_set()
-    side.stop(10)
-
-    assert ended.is_set()
+    def turn(self) -> None:
+        """Wait for a turn."""
+        self.turns.get(timeout=10)
 
 
-def test_a_side_round_that_hangs_does_not_hold_up_the_end(repeated: Round, parts: list[FakePart]) -> None:
-    entered, release, ended = threading.Event(), threading.Event(), threading.Event()
+@pytest.fixture
+def side(ledger: FakeLedger, metrics: Metrics) -> Iterator[Side]:
+    side = Side(ledger, metrics)
+    side.round.start()
+    side.turn()
+    yield side
+    side.hold.set()
+    side.round.stop(10)
 
-    def hang(todo: Agenda) -> bool:  # noqa: ARG001 - a part's
-        entered.set()
-        return release.wait(10)
 
-    parts[0].run = hang  # type: ignore[method-assign]
-    side = SideRound(repeated, ended.set)
-    side.start()
-    assert entered.wait(10)
+@pytest.mark.parametrize("work", [todo(publishable=True), todo(published=True)])
+def test_a_side_round_is_woken_by_work(side: Side, work: Agenda) -> None:
+    side.round.run(work)
 
-    side.stop(0.05)
+    side.turn()
 
-    assert not ended.is_set()
-    release.set()
-    assert ended.wait(10)
+
+def test_a_side_round_sleeps_while_there_is_no_work(side: Side) -> None:
+    side.round.run(todo())
+
+    with pytest.raises(Empty):
+        side.turns.get(timeout=0.1)
+
+
+def test_a_side_round_goes_on_by_itself_while_there_is_more_to_do(side: Side) -> None:
+    side.more = True
+    side.round.run(todo(publishable=True))
+
+    for _ in range(3):
+        side.turn()
+    side.more = False
+
+
+def test_a_side_round_cleans_up_when_it_is_stopped(side: Side) -> None:
+    assert not side.ended.is_set()
+
+    side.round.stop(10)
+
+    assert side.ended.is_set()
+
+
+def test_a_side_round_that_hangs_does_not_hold_up_the_end(side: Side) -> None:
+    side.hold.clear()
+    side.round.run(todo(published=True))
+    side.turn()
+
+    side.round.stop(0.05)
+
+    assert not side.ended.is_set()
+    side.hold.set()
+    assert side.ended.wait(10)

@@ -127,6 +127,13 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, enqueuer: Enqueue
         load([tmp_path], enqueuer)
 
 
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, enqueuer: Enqueuer) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"kind = \xff\xfe")
+
+    with pytest.raises(ScheduleError, match=r"binary\.toml"):
+        load([tmp_path], enqueuer)
+
+
 def test_a_folder_that_is_missing_is_refused(tmp_path: Path, enqueuer: Enqueuer) -> None:
     with pytest.raises(ScheduleError, match="no such folder"):
         load([tmp_path / "nowhere"], enqueuer)
