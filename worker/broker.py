@@ -23,7 +23,7 @@ from worker.ledger.records import Message
 _REDIS_PRIORITIES = MappingProxyType({Priority.HIGH: 0, Priority.NORMAL: 3, Priority.LOW: 6})
 _AMQP_PRIORITIES = MappingProxyType({Priority.HIGH: 9, Priority.NORMAL: 4, Priority.LOW: 1})
 
-_SECONDS = 5.0  # that a socket may stay silent before the broker counts as gone
+_SECONDS = 3.0  # that a socket may stay silent before the broker counts as gone
 
 # On Redis, workers tell the API here of jobs that ended: ids, comma-separated. Only a wake-up: the API
 # reads the ledger once a second anyway.
@@ -53,8 +53,8 @@ def transport_options(url: str) -> dict[str, Any]:
         "socket_connect_timeout": _SECONDS,
         "socket_timeout": _SECONDS,
         "socket_keepalive": True,
-        # kombu gives up a connection that fell silent after twice this and a second.
-        "health_check_interval": 3,
+        # A consuming connection that fell silent is given up after twice this and a second.
+        "health_check_interval": int(_SECONDS),
         # No retry option may be set: kombu then publishes singly even inside `Producer.batch()`.
     }
 

@@ -85,8 +85,9 @@ def test_a_revoked_job_can_run_again_on_any_worker(
     first = start_worker("threads")
     job = client.prepare("probe.echo", "database")
     client.accept(job)
-    replies = celery_setup.app.control.revoke(str(job.id), reply=True, timeout=PATIENCE, limit=4)
-    assert first.hostname() in {name for reply in replies for name in reply}
-    client.cancelled(job.id)
+    celery_setup.app.control.revoke(str(job.id))
+    for worker in (first, *celery_setup.worker_cluster):
+        worker.wait_for_log(f"job_revoked job={job.id}")
+    assert client.job(job.id)["state"] == "cancelled"
     client.run_again(job.id)
     client.succeeded(job.id)

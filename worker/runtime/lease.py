@@ -175,7 +175,8 @@ class LeaseKeeper:
                 return
             if news.cancelled_by:
                 with self._engine.begin() as connection:
-                    transitions.cancel(connection, job_id, news.cancelled_by)
+                    state = transitions.cancel(connection, job_id, news.cancelled_by)
+                logger.info("job_revoked", job=str(job_id), state=state)
             if news.died_of:
                 for job in self._held():
                     if job.id == job_id:
