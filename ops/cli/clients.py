@@ -5,7 +5,7 @@ from uuid import UUID
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import Connection
 
 from ops.cli.site import found_settings, open_ledger
@@ -68,7 +68,7 @@ def add_key(client: str, label: str, days: int | None) -> None:
 @click.argument("client")
 def list_keys(client: str) -> None:
     """Show the keys of a client by their first characters."""
-    table = Table("id", "begins", "label", "made", "expires", "revoked", box=None)
+    table = Table(Column("id", min_width=36), "begins", "label", "made", "expires", "revoked", box=None)
     with open_ledger(found_settings()) as ledger, ledger.read() as connection:
         for row in ledger_clients.keys_of(connection, _client(connection, client).id):
             times = (row["created_at"], row["expires_at"], row["revoked_at"])

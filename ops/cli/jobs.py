@@ -56,7 +56,7 @@ def show(job_id: Any) -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 def list_jobs(limit: int, **wanted: str | None) -> None:
     """List jobs, newest first."""
-    table = Table(Column("id", no_wrap=True), "kind", "state", "attempt", "created", "error", box=None)
+    table = Table(Column("id", min_width=36), "kind", "state", "attempt", "created", "error", box=None)
     with open_client() as client:
         for job in client.jobs(limit, **{name: value for name, value in wanted.items() if value}):
             attempts = f"{job['attempt']}/{job['max_attempts']}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_PATIENCE = 0.5  # seconds: `is_held` holds the lock for an instant, which must not look like a platform
+_PATIENCE = 0.5  # seconds: `holder_of` holds the lock for an instant, which must not look like a platform
 _PAUSE = 0.02  # seconds between two tries
 
 
@@ -67,14 +67,18 @@ class HomeLock:
         self.release()
 
 
-def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock of that file."""
+def holder_of(path: Path) -> int | None:
+    """The process id of whoever holds the lock of that file; None where nobody does."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return False
+        return None
     try:
-        return not _lock(descriptor, fcntl.LOCK_SH, patience=0)
+        if _lock(descriptor, fcntl.LOCK_SH, patience=0):
+            return None
+        return int(os.pread(descriptor, 32, 0).decode(errors="replace").strip() or 0)
+    except ValueError:
+        return 0  # held, by something that is no platform
     finally:
         os.close(descriptor)
 

@@ -8,7 +8,7 @@ import msgspec
 
 from ops.embedded.files import write_private
 from ops.embedded.home import Home
-from ops.embedded.lock import is_held
+from ops.embedded.lock import holder_of
 
 
 class ProcessState(StrEnum):
@@ -67,7 +67,8 @@ def write_status(home: Home, status: Status) -> None:
 def read_status(home: Path) -> Record | None:
     """What the last supervisor of a HOME said; none where it ended in good order.
 
-    That it lives is read off the lock that it holds, and so never mistaken for a re-used process id.
+    That it lives is read off the lock that it holds, and so never mistaken for a re-used process id, nor for
+    the next supervisor that has not spoken yet.
 
     Raises:
         msgspec.MsgspecError: the file was written by something else.
@@ -78,4 +79,5 @@ def read_status(home: Path) -> Record | None:
         text = found.status.read_bytes()
     except FileNotFoundError:
         return None
-    return Record(msgspec.json.decode(text, type=Status), alive=is_held(found.lock))
+    status = msgspec.json.decode(text, type=Status)
+    return Record(status, alive=holder_of(found.lock) == status.pid)

@@ -59,14 +59,15 @@ class SlowSite:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                visit = site._visit(self.path)
-                if self.path.startswith("/pages/"):
-                    page = int(self.path.rpartition("/")[2])
+                path = self.path.partition("?")[0]
+                visit = site._visit(path)
+                if path.startswith("/pages/"):
+                    page = int(path.rpartition("/")[2])
                     time.sleep(delay(page))
                     self._answer(200, pages[page])
-                elif self.path == "/flaky" and visit <= _STEADY_AFTER:
+                elif path == "/flaky" and visit <= _STEADY_AFTER:
                     self._answer(503, b"come back later\n", {"Retry-After": "1"})
-                elif self.path == "/endless":
+                elif path == "/endless":
                     site._closing.wait(600)
                     self._answer(200, b"")
                 else:

@@ -4,7 +4,7 @@ A test that stops or harms a worker starts its own. The fixtures named `celery_*
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,22 @@ from tests.smoke.platform import QUEUE_OF, Platform
 from tests.smoke.process import WorkerNode
 from worker.contract.queues import POOLS, Pool
 
+LAST_WORKERS = 6
+LAST_WORDS = 3000  # characters
+
 Fleet = dict[Pool, WorkerNode]
 StartWorker = Callable[..., WorkerNode]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the last words of the workers with a failure."""
+    report = yield
+    platform: Platform | None = getattr(item, "funcargs", {}).get("platform")
+    if report.failed and platform is not None:
+        for worker in platform.workers[-LAST_WORKERS:]:
+            report.sections.append((worker.name(), worker.logs()[-LAST_WORDS:]))
+    return report
 
 
 @pytest.fixture(scope="session")

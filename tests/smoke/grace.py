@@ -1,17 +1,19 @@
-"""A shorter grace than that of the queue table, for a test cannot wait that long for a worker to stop."""
+"""Shorter patience than the product's, for a test cannot wait that long."""
 
 from collections.abc import Mapping
 
 import msgspec
 
 from worker.contract.queues import QUEUES
-from worker.runtime import process
+from worker.runtime import attendant, process
 
-VARIABLE = "SMOKE_GRACE"  # seconds
+VARIABLE = "SMOKE_GRACE"  # seconds that handlers get when the worker stops, in the place of the queues' own
+_PATIENCE = 1.5  # seconds that a cancelled handler gets, and a frozen process
 
 
 def shorten(environ: Mapping[str, str]) -> None:
-    """Replace the grace of every queue, in this process."""
+    """Shorten what this process waits for."""
+    attendant._CANCEL_GRACE = attendant._FROZEN = _PATIENCE
     if VARIABLE in environ:
         grace = float(environ[VARIABLE])
         process.QUEUES = {  # type: ignore[attr-defined]  # it is for nobody else

@@ -39,6 +39,7 @@ class Platform:
     broker: CeleryTestBroker
     app: Celery  # a bare one, for remote control
     client: Client
+    workers: list[WorkerNode] = field(default_factory=list)  # all that were started
     _names: Iterator[int] = field(default_factory=lambda: count(1))
 
     @contextmanager
@@ -74,6 +75,7 @@ class Platform:
             ),
             self.app,
         )
+        self.workers.append(node)
         node.container.start()
         try:
             yield node
@@ -103,6 +105,7 @@ def running(database_url: str, folder: Path, lease: float) -> Iterator[Platform]
             broker_url=broker.config()["url"],
             lease=lease,
             heartbeat=0.5,
+            beat_tick=0.1,
             reconcile_empty=1.0,
             log_level="DEBUG",
         )

@@ -96,6 +96,22 @@ def test_running_jobs_outlive_the_broker_and_work_resumes(
     _nothing_was_lost(client, fleet, running + fresh)
 
 
+def test_a_job_is_cancelled_while_there_is_no_broker(
+    wires: Wires, fleet: Fleet, client: Client, gate: Path
+) -> None:
+    running = _running(client, gate)
+    wires.to_broker.cut()
+    for job_id in running:
+        client.cancel(job_id)
+    for job_id in running:
+        client.cancelled(job_id)
+    wires.to_broker.restore()
+    fresh = [client.submit("probe.echo", queue) for queue in QUEUES]
+    client.all_ended(fresh, RESUMED)
+    for worker in fleet.values():
+        assert "Traceback" not in worker.logs()
+
+
 def test_work_resumes_where_the_way_to_the_broker_fell_silent(
     wires: Wires, fleet: Fleet, client: Client, gate: Path
 ) -> None:
@@ -139,6 +155,7 @@ def test_an_outcome_that_waits_for_the_ledger_is_recorded_by_a_worker_that_stops
     wires.to_ledger.restore()
     assert worker.stopped() == 0
     assert client.outcomes(job_id) == ["succeeded"]
+    assert "grace_over" not in worker.logs()
 
 
 @pytest.mark.parametrize("pool", POOLS)

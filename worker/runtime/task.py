@@ -46,13 +46,20 @@ class JobTask(Task[Any, str]):
     def _tell(self, outcome: Outcome) -> str:
         message = outcome.error.message if outcome.error else ""
         if outcome.state is State.RETRYING:
-            raise Retry(message, when=outcome.delay)  # type: ignore[arg-type]  # numbers.Real, says the stub
+            why = JobFailed(message)
+            raise Retry(message, exc=why, when=outcome.delay)  # type: ignore[arg-type]  # Real, says the stub
         if outcome.state is State.FAILED:
             raise JobFailed(message)
         if outcome.state is State.CANCELLED:
-            self.send_event("task-revoked", terminated=False, signum=None, expired=False)
+            self._say_revoked()
             raise Ignore
         return outcome.state.value
+
+    def _say_revoked(self) -> None:
+        try:
+            self.send_event("task-revoked", retry=False, terminated=False, signum=None, expired=False)
+        except Exception as error:  # noqa: BLE001 - the outcome is recorded; the broker may be away
+            logger.debug("event_unsent", error=type(error).__name__)
 
 
 def register(app: Celery, catalog: Catalog, runner: Callable[[], Runner]) -> None:

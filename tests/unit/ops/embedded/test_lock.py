@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.embedded.lock import AlreadyRunningError, HomeLock, is_held
+from ops.embedded.lock import AlreadyRunningError, HomeLock, holder_of
 
 HOLD = """
 import sys
@@ -41,11 +41,11 @@ def test_a_second_holder_is_told_who_the_first_is(tmp_path: Path) -> None:
 def test_a_killed_holder_holds_nothing_though_its_id_stays_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     holder = hold(path)
-    assert is_held(path)
+    assert holder_of(path) == holder.pid
     holder.kill()
     holder.communicate()
     assert path.read_text() == f"{holder.pid}\n"
-    assert not is_held(path)
+    assert holder_of(path) is None
     with HomeLock(path):
         assert path.read_text() == f"{os.getpid()}\n"
 
@@ -56,10 +56,10 @@ def test_a_released_lock_is_free(tmp_path: Path) -> None:
     lock.acquire()
     lock.release()
     lock.release()
-    assert not is_held(path)
+    assert holder_of(path) is None
     with HomeLock(path):
-        assert is_held(path)
+        assert holder_of(path) == os.getpid()
 
 
 def test_a_home_that_was_never_used_is_not_held(tmp_path: Path) -> None:
-    assert not is_held(tmp_path / "lock")
+    assert holder_of(tmp_path / "lock") is None

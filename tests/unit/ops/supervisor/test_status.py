@@ -1,4 +1,5 @@
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -37,14 +38,15 @@ def test_is_json_that_its_owner_alone_can_read(tmp_path: Path) -> None:
 
 def test_is_alive_as_long_as_its_supervisor_holds_the_lock(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    write_status(home, STATUS)  # its pid, 1, is always somebody's
+    ours = msgspec.structs.replace(STATUS, pid=os.getpid())
+    write_status(home, ours)
     with HomeLock(home.lock):
         held = read_status(tmp_path)
     left = read_status(tmp_path)
     assert held is not None
     assert left is not None
-    assert (held.status, held.alive) == (STATUS, True)
-    assert (left.status, left.alive) == (STATUS, False)
+    assert (held.status, held.alive) == (ours, True)
+    assert (left.status, left.alive) == (ours, False)
 
 
 def test_an_unused_home_has_none(tmp_path: Path) -> None:
@@ -55,3 +57,11 @@ def test_what_something_else_wrote_is_refused(tmp_path: Path) -> None:
     Home(tmp_path).status.write_text('{"pid": "one"}')
     with pytest.raises(msgspec.MsgspecError):
         read_status(tmp_path)
+
+
+def test_what_a_killed_supervisor_wrote_is_not_the_word_of_the_next_one(tmp_path: Path) -> None:
+    write_status(Home(tmp_path), STATUS)
+    with HomeLock(Home(tmp_path).lock):
+        record = read_status(tmp_path)
+    assert record is not None
+    assert not record.alive

@@ -1,0 +1,269 @@
+"""The whole platform as its users meet it: one `jobyard up`, its API, its command, and what dies in it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+import redis
+import urllib3
+
+from api.client import Client
+from ops.supervisor import Status, read_status
+from ops.tour.site import SlowSite
+from tests.awaiting import eventually
+
+PAGES = [b"the first page\n", b"the second page\n", b"the third page\n"]
+BEGUN = 60.0  # seconds that a platform gets to come up here
+
+
+class Platform:
+    """A running platform and a client of it."""
+
+    def __init__(self, home: Path, process: subprocess.Popen[bytes], status: Status) -> None:
+        self.home = home
+        self.process = process
+        self.status = status
+        self.client = Client(status.urls.api, Path(status.key_file).read_text().strip(), connections=64)
+
+    def pid(self, name: str) -> int | None:
+        record = read_status(self.home)
+        assert record is not None
+        return {process.name: process.pid for process in record.status.processes}[name]
+
+
+def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("JOBYARD_")}
+    return subprocess.run(
+        [sys.executable, "-m", "ops", *words],
+        env=environ | {"JOBYARD_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@contextmanager
+def platform(home: Path) -> Iterator[Platform]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("JOBYARD_")}
+    environ |= {
+        "JOBYARD_HOME": str(home),
+        "JOBYARD_API_PORT": "0",
+        "JOBYARD_FLOWER_PORT": "0",
+        "JOBYARD_WEB_ALLOW": "127.0.0.0/8",
+    }
+    with (home.parent / "up.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops", "up"],
+            env=environ,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    try:
+        yield Platform(home, process, eventually(lambda: _running(home, process), BEGUN))
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(60)
+
+
+def _running(home: Path, process: subprocess.Popen[bytes]) -> Status | None:
+    assert process.poll() is None, (home.parent / "up.log").read_text()
+    record = read_status(home)
+    if record is None or not record.alive:
+        return None
+    ready = all(child.state == "running" for child in record.status.processes)
+    return record.status if ready and len(record.status.processes) > 1 else None
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    folder = tmp_path_factory.mktemp("platform")
+    _open_to_servers(folder)
+    with platform(folder / "home") as running:
+        yield running
+        running.client.close()
+
+
+def _open_to_servers(folder: Path) -> None:
+    """As root the servers' account must pass through the folders that pytest made, and closed."""
+    for parent in (folder, *folder.parents[:2]):
+        if parent.name.startswith("pytest"):
+            parent.chmod(0o711)
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[SlowSite]:
+    with SlowSite(PAGES) as running:
+        yield running
+
+
+def test_a_page_is_fetched_and_its_body_can_be_downloaded(up: Platform, site: SlowSite) -> None:
+    job = up.client.run("web.fetch", {"url": f"{site.url}/pages/2"}, 20)
+    assert job["state"] == "succeeded"
+    assert job["result"]["status"] == 200
+    assert [entry["outcome"] for entry in job["history"]] == ["succeeded"]
+    assert up.client.artifact(job["id"], "body") == PAGES[2]
+
+
+def test_the_request_id_of_a_submission_is_in_the_workers_lines(up: Platform, site: SlowSite) -> None:
+    job = up.client.run("web.fetch", {"url": f"{site.url}/pages/2"}, 20)
+    api = _lines(up.home / "logs" / "api.jsonl")
+    worker = [line for line in _lines(up.home / "logs" / "worker-web.jsonl") if line.get("job") == job["id"]]
+    assert worker
+    assert {line["request_id"] for line in worker} <= {line.get("request_id") for line in api}
+
+
+def test_a_key_never_reaches_a_log(up: Platform) -> None:
+    key = Path(up.status.key_file).read_text().strip()
+    for log in (up.home / "logs").iterdir():
+        assert key not in log.read_text(errors="replace"), log
+
+
+def test_operators_see_workers_and_tasks_in_flower_behind_a_login(up: Platform, site: SlowSite) -> None:
+    job = up.client.run("web.fetch", {"url": f"{site.url}/pages/2?token=hidden"}, 20)
+    base, login = _without_login(up.status.urls.flower)
+    assert urllib3.request("GET", f"{base}/api/workers", retries=False).status == 401
+    workers = eventually(lambda: _flower(base, login, "/api/workers?refresh=1"), 20)
+    assert {name.partition("@")[0] for name in workers} == {
+        *("email", "web", "report", "database", "webhook", "upkeep")
+    }
+    task = eventually(lambda: _flower(base, login, f"/api/task/info/{job['id']}"), 20)
+    assert task["name"] == "web.fetch"
+    assert task["state"] == "SUCCESS"
+    assert "/pages/2" in task["args"]
+    assert "hidden" not in json.dumps(task)
+
+
+def test_a_job_whose_worker_is_killed_is_finished_by_another_run(up: Platform, site: SlowSite) -> None:
+    before = site.visits["/endless"]
+    job = up.client.submit("web.fetch", {"url": f"{site.url}/endless", "timeout": 60})
+    eventually(lambda: site.visits["/endless"] > before)
+    killed = up.pid("worker-web")
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    began = time.monotonic()
+    # It runs again: the second visit. Then it is cancelled, for the page has no end.
+    eventually(lambda: site.visits["/endless"] > before + 1, 15)
+    assert time.monotonic() - began < 15
+    up.client.cancel(job["id"])
+    ended = up.client.wait(job["id"], 20)
+    assert [entry["outcome"] for entry in ended["history"] if entry["event"] == "attempt"] == [
+        *("lost", "cancelled")
+    ]
+
+
+def test_jobs_whose_messages_the_broker_forgot_are_all_finished(up: Platform, site: SlowSite) -> None:
+    def submit(_: int) -> str:
+        return up.client.submit("web.fetch", {"url": f"{site.url}/pages/0"})["id"]
+
+    with ThreadPoolExecutor(32) as pool:
+        submitting = [pool.submit(submit, number) for number in range(1000)]
+        with redis.Redis.from_url(up.status.urls.broker) as broker:
+            for accepted in (300, 600, 900):
+                eventually(lambda done=accepted: sum(f.done() for f in submitting) >= done, 60)
+                broker.flushall()
+        ids = [future.result() for future in submitting]
+        states = Counter(job["state"] for job in pool.map(lambda job: up.client.wait(job, 90), ids))
+    assert states == {"succeeded": 1000}
+
+
+def test_status_tells_programs_where_everything_is(up: Platform) -> None:
+    shown = json.loads(command(up.home, "status", "--json").stdout)
+    assert set(shown["urls"]) == {"api", "flower", "database", "broker"}
+    assert all("@" in shown["urls"][name] for name in ("flower", "database", "broker"))
+    roles = Counter(process["role"] for process in shown["processes"])
+    assert roles["worker"] == 6
+    assert roles["api"] == roles["beat"] == roles["flower"] == 1
+    assert Path(shown["key_file"]).stat().st_mode & 0o077 == 0
+    assert (up.home / "status.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_second_platform_in_the_same_folder_is_refused(up: Platform) -> None:
+    second = command(up.home, "up")
+    assert second.returncode != 0
+    assert str(up.process.pid) in second.stderr
+    assert "running" in second.stderr
+
+
+def test_the_doctor_finds_a_running_platform_well(up: Platform) -> None:
+    eventually(lambda: command(up.home, "doctor").returncode == 0, 30)
+
+
+def test_clients_get_keys_that_can_be_revoked(up: Platform) -> None:
+    assert command(up.home, "clients", "add", "another").returncode == 0
+    key = command(up.home, "keys", "add", "another").stdout.strip()
+    with Client(up.status.urls.api, key) as another:
+        assert list(another.jobs(10)) == []  # and sees nothing of the first client's
+    listed = command(up.home, "keys", "list", "another").stdout
+    key_id = listed.splitlines()[1].split()[0]
+    assert command(up.home, "keys", "revoke", key_id).returncode == 0
+    headers = {"Authorization": f"Bearer {key}"}
+    eventually(lambda: urllib3.request("GET", f"{up.status.urls.api}/v1/jobs", headers=headers).status == 401)
+
+
+def test_metrics_of_every_process_can_be_scraped(up: Platform, site: SlowSite) -> None:
+    up.client.run("web.fetch", {"url": f"{site.url}/pages/2"}, 20)
+    record = read_status(up.home)
+    assert record is not None
+    ports = {child.name: child.metrics_port for child in record.status.processes if child.metrics_port}
+    assert {"api", "worker-web", "worker-upkeep", "beat"} <= set(ports)
+    pages = {name: _scrape(port) for name, port in ports.items()}
+    assert 'jobyard_attempts_total{kind="web.fetch",state="succeeded"}' in pages["worker-web"]
+
+
+def test_sigterm_leaves_no_process_behind_and_a_killed_supervisor_is_recovered_from(tmp_path: Path) -> None:
+    _open_to_servers(tmp_path)
+    home = tmp_path / "home"
+    with platform(home) as first:
+        left = psutil.Process(first.process.pid).children(recursive=True)
+        first.process.kill()
+        first.process.wait()
+    with platform(home) as second:
+        assert not any(map(_lives, left))
+        everything = psutil.Process(second.process.pid).children(recursive=True)
+        assert len(everything) > 10
+        second.process.terminate()
+        assert second.process.wait(60) == 0
+        assert not any(map(_lives, everything))
+    assert command(home, "status").returncode == 1
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+
+
+def _without_login(url: str) -> tuple[str, dict[str, str]]:
+    parsed = urllib3.util.parse_url(url)
+    headers = urllib3.make_headers(basic_auth=parsed.auth)
+    return f"http://{parsed.host}:{parsed.port}", dict(headers)
+
+
+def _flower(base: str, login: dict[str, str], path: str) -> Any:
+    answer = urllib3.request("GET", base + path, headers=login, retries=False)
+    return answer.json() if answer.status == 200 else None
+
+
+def _scrape(port: int) -> str:
+    return urllib3.request("GET", f"http://127.0.0.1:{port}/metrics").data.decode()
