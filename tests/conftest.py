@@ -8,6 +8,13 @@ from tests import servers
 from tests.servers import Servers
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `pytest --help` shows of ours."""
+    parser.addoption(
+        "--update-catalog", action="store_true", help="publish the catalog of kinds anew: tests/contract"
+    )
+
+
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[Servers]:
     """PostgreSQL and Valkey, started once and only where a test needs them."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.awaiting import eventually
 from tests.smoke.client import Client
 from tests.smoke.conftest import StartWorker
 from worker.contract.queues import Pool
@@ -66,5 +67,5 @@ def test_a_handler_that_stops_every_thread_of_its_process_is_ended_by_the_kernel
     client.succeeded(client.submit("probe.echo", "database"))
     assert prefork.container.status == "running"
     assert threads.stopped() == -signal.SIGALRM
+    eventually(lambda: client.outcomes(of_thread) == ["lost"])
     client.cancel(of_thread)
-    assert client.outcomes(of_thread) == ["lost"]

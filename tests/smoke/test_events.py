@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import pytest
@@ -23,7 +23,7 @@ class Listener:
         self._receiver = app.events.Receiver(self._connection, handlers={"*": self._heard.append})
         self._thread = threading.Thread(target=self._listen, name="listener")
 
-    def __enter__(self) -> "Listener":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

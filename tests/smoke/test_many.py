@@ -1,4 +1,4 @@
-"""Many jobs in one process: claims and outcomes of the same moment share a statement, and none is mixed up."""
+"""Many jobs in one process: claims and outcomes of one moment share a statement, and none is mixed up."""
 
 import pytest
 

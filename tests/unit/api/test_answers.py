@@ -38,7 +38,7 @@ def job(state: State, due_in: float | None = None) -> Job:
         (State.SCHEDULED, 1e6, "60"),
         (State.SCHEDULED, -5, "1"),
         (State.QUEUED, -5, "1"),
-        *((state, None, None) for state in FINAL),
+        *((state, None, None) for state in sorted(FINAL)),
     ],
 )
 def test_an_unfinished_job_says_when_to_ask_again(

@@ -7,10 +7,10 @@ from ops.embedded.home import Home
 from ops.embedded.postgres import PostgresServer, _drop_stale_pid_file
 
 
-@pytest.mark.parametrize("text", [str(os.getpid()), "4194303", "", "no number"])
+@pytest.mark.parametrize("text", ["{ours}", "4194303", "", "no number"])
 def test_a_pid_file_that_names_no_living_postgresql_is_dropped(tmp_path: Path, text: str) -> None:
     pid_file = tmp_path / "postmaster.pid"
-    pid_file.write_text(f"{text}\n/data\n")
+    pid_file.write_text(text.format(ours=os.getpid()) + "\n/data\n")
     _drop_stale_pid_file(pid_file)
     assert not pid_file.exists()
 
