@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 import msgspec
 import urllib3
 
+from worker.contract.states import FINAL
+
 _LONGEST_WAIT = 30.0  # seconds that one request asks for; longer waits take several
 _PATIENCE = 15.0  # seconds beyond the wait that was asked for
-_FINAL = {"succeeded", "failed", "cancelled"}
 
 Job = dict[str, Any]
 
@@ -74,7 +75,7 @@ class Client:
         """Submit a job and wait for its end: as `submit` and `wait`, in one request where that will do."""
         began = time.monotonic()
         job = self._submit(kind, payload, int(min(timeout, _LONGEST_WAIT)), options)
-        if job["state"] in _FINAL:
+        if job["state"] in FINAL:
             return job
         return self.wait(job["id"], timeout - (time.monotonic() - began))
 
@@ -89,7 +90,7 @@ class Client:
             left = max(0.0, give_up_at - time.monotonic())
             seconds = int(min(left, _LONGEST_WAIT))
             job = self._json("GET", f"/v1/jobs/{job_id}", {"Prefer": f"wait={seconds}"}, wait=seconds)
-            if job["state"] in _FINAL or left <= 0:
+            if job["state"] in FINAL or left <= 0:
                 return job
             if seconds == 0:
                 time.sleep(min(left, 0.1))

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 import kombu
+from amqp.exceptions import MessageNacked
 from kombu.exceptions import ChannelError, OperationalError
 
 from worker.contract.queues import ISOLATION, QUEUES
@@ -90,6 +91,7 @@ class Broker:
             *transport.connection_errors,
             *transport.channel_errors,
             OperationalError,
+            MessageNacked,  # RabbitMQ refused it: a full queue, or a node that went away
             OSError,
         )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SECRET = re.compile(r"(?i)passw|secret|token|authorization|api_?key|credential")
 _CONSOLE = (
-    "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <7}</level> {extra[role]: <15} {message}{extra[shown]}\n"
+    "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <7}</level> {extra[_role]: <15} {message}{extra[_shown]}\n"
 )
 
 
@@ -29,7 +29,7 @@ def set_up(settings: Settings, role: str, *, console: bool = True) -> None:
     folder = settings.home_path / "logs"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     logger.remove()
-    logger.configure(extra={"role": role}, patcher=_prepare)
+    logger.configure(extra={"_role": role}, patcher=_prepare)
     logger.add(
         folder / f"{role}.jsonl",
         level=settings.log_level,
@@ -70,11 +70,11 @@ class _FromLogging(logging.Handler):
 
 def _prepare(record: "Record") -> None:
     fields = {name: _shown(name, value) for name, value in record["extra"].items() if name not in _OWN}
-    record["extra"]["fields"] = fields
-    record["extra"]["shown"] = "".join(f" {name}={value}" for name, value in fields.items())
+    record["extra"]["_fields"] = fields
+    record["extra"]["_shown"] = "".join(f" {name}={value}" for name, value in fields.items())
 
 
-_OWN = {"role", "fields", "shown", "line"}
+_OWN = {"_role", "_fields", "_shown", "_line"}  # what this module puts beside a line's fields
 
 
 def _shown(name: str, value: object) -> object:
@@ -92,11 +92,12 @@ def _json_line(record: "Record") -> str:
         "time": record["time"].isoformat(),
         "level": record["level"].name,
         "event": record["message"],
-        "role": record["extra"]["role"],
+        "role": record["extra"]["_role"],
         "pid": record["process"].id,
-        **record["extra"]["fields"],
     }
+    for name, value in record["extra"]["_fields"].items():
+        line[f"{name}_" if name in line else name] = value
     if record["exception"]:
         line["exception"] = repr(record["exception"].value)
-    record["extra"]["line"] = msgspec.json.encode(line, enc_hook=str).decode()
-    return "{extra[line]}\n"
+    record["extra"]["_line"] = msgspec.json.encode(line, enc_hook=str).decode()
+    return "{extra[_line]}\n"

@@ -77,10 +77,15 @@ class Publisher:
     def _run(self) -> None:
         while not (self._closing and self._waiting.empty()):
             batch, look = self._gather()
-            if batch:
-                self._send(batch)
-            if look and not self._closing:
-                self._look()
+            try:
+                if batch:
+                    self._send(batch)
+                if look and not self._closing:
+                    self._look()
+            except Exception as error:  # noqa: BLE001 - without this thread nothing is published any more
+                logger.opt(exception=error).error("publisher_failed", messages=len(batch))
+                self._room = {}
+                self._take_back(batch)
         self._broker.close()
 
     def _gather(self) -> tuple[list[Message], bool]:

@@ -7,7 +7,7 @@ composition roots call `Settings.from_environment`; everything else is handed a 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -107,10 +107,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Count, Meta(description="Losses while alone in a process after which a job ends failed.")
     ] = 3
     worker_concurrency: Annotated[
-        int | None, Meta(description="Jobs at once of one worker; unset: the queue table's number.")
+        Count | None, Meta(description="Jobs at once of one worker; unset: the queue table's number.")
     ] = None
     worker_pool: Annotated[
-        str | None, Meta(description="prefork, threads or gevent; unset: the queue table's pool.")
+        Literal["prefork", "threads", "gevent"] | None,
+        Meta(description="prefork, threads or gevent; unset: the queue table's pool."),
     ] = None
 
     beat_tick: Annotated[Seconds, Meta(description="Time between two rounds of a beat.")] = 0.25

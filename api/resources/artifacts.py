@@ -34,8 +34,8 @@ FileName = Annotated[
     Meta(
         min_length=1,
         max_length=200,
-        pattern=r"^(?!\.\.?$)(?![\s\S]*[\x00-\x1f\x7f/\\])",
-        description="What the file is called: no slashes, no control characters.",
+        pattern=r"^(?!\.\.?$)(?![\s\S]*[\x00-\x1f\x7f/\\\"])",
+        description="What the file is called: no slashes, quotation marks or control characters.",
     ),
 ]
 

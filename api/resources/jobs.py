@@ -1,14 +1,17 @@
 """`/v1/jobs`: submitting a job, and listing one's jobs."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from threading import Event
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 from uuid import UUID
 
 import msgspec
 from loguru import logger
 from msgspec import Meta
-from sqlalchemy.exc import SQLAlchemyError
+from psycopg2.errors import QueryCanceled
+from sqlalchemy import Row
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from api.answers import answer, answer_accepted
 from api.applications import Request, Response
@@ -114,13 +117,25 @@ class Jobs:
             tag=asked.tag,
         )
         before = page_start(asked.page_token) if asked.page_token is not None else None
-        with self._ledger.read() as connection:
-            rows = jobs.page(connection, wanted, asked.page_size + 1, before)
+        rows = self._page(wanted, asked.page_size + 1, before)
         page = [ListedJob.of_row(row) for row in rows[: asked.page_size]]
         more = page_token(page[-1].id) if len(rows) > len(page) else None
         answer(resp, 200, JobPage(page, more))
 
     on_head = on_get
+
+    def _page(self, wanted: jobs.JobFilter, size: int, before: UUID | None) -> Sequence[Row[Any]]:
+        try:
+            with self._ledger.read() as connection:
+                return jobs.page(connection, wanted, size, before)
+        except DBAPIError as error:
+            if isinstance(error.orig, QueryCanceled):
+                raise Problem(
+                    503,
+                    "too many jobs had to be looked at for this filter; ask for fewer at once",
+                    code="list-too-slow",
+                ) from error
+            raise
 
     def _prepare(self, submission: Submission, client: Client, request_id: str) -> NewJob:
         job = self._enqueuer.prepare(submission, client.id, request_id)

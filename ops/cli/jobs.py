@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from ops.cli.site import open_client
-
-_FINAL = {"succeeded", "failed", "cancelled"}
+from worker.contract.states import FINAL
 
 
 @click.group()
@@ -73,7 +72,7 @@ def wait(job_id: Any, timeout: float) -> None:
     with open_client() as client:
         job = client.wait(str(job_id), timeout)
     _show(job)
-    if job["state"] not in _FINAL:
+    if job["state"] not in FINAL:
         raise click.ClickException(f"still {job['state']} after {timeout:g} s")
     sys.exit(0 if job["state"] == "succeeded" else 1)
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from ops.cli.site import open_ledger, read_settings
 from worker import logs
 from worker.broker import is_redis
-from worker.contract.queues import POOLS, QUEUES
+from worker.contract.queues import ISOLATION, POOLS, QUEUES
 from worker.ledger import clients as ledger_clients
 from worker.ledger import migrate as migration
 from worker.settings import Settings
@@ -25,7 +25,7 @@ from worker.settings import Settings
 @click.option(
     "--first-key",
     type=click.Path(path_type=Path),
-    help="Make a client and its key where there is none yet, and write the key to this file.",
+    help="Make a client and its key, and write the key to this file, unless the file is there.",
 )
 def migrate(first_key: Path | None) -> None:
     """Bring the ledger's schema to the version of this code."""
@@ -58,10 +58,11 @@ def worker(queues: tuple[str, ...], concurrency: int | None, pool: str | None) -
     settings = read_settings()
     _require_servers(settings)
     row = QUEUES[queues[0]]
+    kind_of_pool = _pool(queues, pool, settings)
     words = [
         *("-A", "worker.celery", "worker"),
         *("--queues", ",".join(queues)),
-        *("--pool", pool or settings.worker_pool or row.pool),
+        *("--pool", kind_of_pool),
         *("--concurrency", str(concurrency or settings.worker_concurrency or row.concurrency)),
         *("--hostname", f"{queues[0]}@%h"),
         # Workers learn of each other from the ledger: gossip and mingling only delay the start.
@@ -97,10 +98,19 @@ def flower() -> None:
     _become("-m", "celery", "-A", "ops.flower", "flower", *address, **login)
 
 
+def _pool(queues: tuple[str, ...], asked: str | None, settings: Settings) -> str:
+    if ISOLATION.name not in queues:
+        return asked or settings.worker_pool or QUEUES[queues[0]].pool
+    # Its jobs must have a process for themselves: in a shared one they would never be claimed.
+    if (asked or QUEUES[queues[0]].pool) != ISOLATION.pool:
+        raise click.ClickException(f"the queue {ISOLATION.name} needs a worker with --pool {ISOLATION.pool}")
+    return ISOLATION.pool
+
+
 def _make_first_key(connection: Connection, path: Path) -> None:
-    client = ledger_clients.add_client(connection, "first")
-    if client is None:
+    if path.exists():
         return
+    client = ledger_clients.ensure_client(connection, "first")
     _, key = ledger_clients.add_key(connection, client.id, "made by the first `jobyard up`")
     # The file comes before the commit: a key that nobody knows is worth nothing.
     path.touch(mode=0o600)

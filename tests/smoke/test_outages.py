@@ -20,6 +20,7 @@ from worker.contract.queues import POOLS, Pool
 
 RESUMED = 10.0  # seconds after the broker's return until work goes on, as the design promises
 QUEUES = tuple(QUEUE_OF.values())
+OWN: tuple[tuple[Pool, str], ...] = (("prefork", "database"), ("threads", "webhook"), ("gevent", "upkeep"))
 
 Start = Callable[[Pool, str], WorkerNode]
 
@@ -140,33 +141,36 @@ def test_outcomes_and_claims_wait_for_the_ledger(
     _nothing_was_lost(client, fleet, running + fresh)
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_an_outcome_that_waits_for_the_ledger_is_recorded_by_a_worker_that_stops(
-    wires: Wires, start: Start, client: Client, gate: Path, pool: Pool
+    wires: Wires, start: Start, client: Client, gate: Path
 ) -> None:
-    worker = start(pool, "database")
-    job_id = client.submit("probe.wait", "database", gate=str(gate))
-    client.running(job_id)
+    workers = [start(pool, queue) for pool, queue in OWN]
+    ids = [client.submit("probe.wait", queue, gate=str(gate)) for _, queue in OWN]
+    for job_id in ids:
+        client.running(job_id)
     wires.to_ledger.cut()
     gate.touch()
-    worker.wait_for_log("ledger_away")
-    worker.kill("SIGTERM")
-    worker.wait_for_log("Warm shutdown")
+    for worker in workers:
+        worker.wait_for_log("ledger_away")
+        worker.kill("SIGTERM")
+        worker.wait_for_log("Warm shutdown")
     wires.to_ledger.restore()
-    assert worker.stopped() == 0
-    assert client.outcomes(job_id) == ["succeeded"]
-    assert "grace_over" not in worker.logs()
+    for worker, job_id in zip(workers, ids, strict=True):
+        assert worker.stopped() == 0
+        assert client.outcomes(job_id) == ["succeeded"]
+        assert "grace_over" not in worker.logs()
 
 
-@pytest.mark.parametrize("pool", POOLS)
-def test_a_worker_without_a_broker_stops_when_it_is_told(wires: Wires, start: Start, pool: Pool) -> None:
-    worker = start(pool, "database")
-    worker.ready()
+def test_a_worker_without_a_broker_stops_when_it_is_told(wires: Wires, start: Start) -> None:
+    workers = [start(pool, queue) for pool, queue in OWN]
+    for worker in workers:
+        worker.ready()
     wires.to_broker.cut()
-    worker.wait_for_log("Cannot connect")
-    worker.kill("SIGTERM")
+    for worker in workers:
+        worker.wait_for_log("Cannot connect")
+        worker.kill("SIGTERM")
     try:
-        assert worker.stopped(5.0) == 0
+        assert [worker.stopped(5.0) for worker in workers] == [0, 0, 0]
     finally:
         wires.to_broker.restore()
 
@@ -174,12 +178,15 @@ def test_a_worker_without_a_broker_stops_when_it_is_told(wires: Wires, start: St
 def test_a_worker_starts_before_its_servers_do(wires: Wires, start: Start, client: Client) -> None:
     wires.to_ledger.cut()
     wires.to_broker.cut()
-    worker = start("threads", "database")
-    worker.wait_for_log("lease_without_ledger")
+    workers = [start(pool, queue) for pool, queue in OWN]
+    for worker in workers:
+        worker.wait_for_log("lease_without_ledger")
     wires.to_ledger.restore()
-    worker.wait_for_log("Cannot connect")
+    for worker in workers:
+        worker.wait_for_log("Cannot connect")
     wires.to_broker.restore()
-    client.succeeded(client.submit("probe.echo", "database"))
+    for _, queue in OWN:
+        client.succeeded(client.submit("probe.echo", queue))
 
 
 def _running(client: Client, gate: Path) -> list[UUID]:

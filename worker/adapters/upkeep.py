@@ -68,6 +68,7 @@ class _Pruning:
         self._make_ahead()
         for day in self._days:
             yield from self._whole_day(day)
+        yield from self._left_artifacts()
         for partition in self._in_batches:
             yield from self._jobs_of(partition)
         yield from self._uploads()
@@ -90,12 +91,14 @@ class _Pruning:
         if kept is None:
             self._in_batches.append(_partition(day))
             return
-        for artifacts in self._delete_files(
-            lambda connection: retention.delete_artifacts_of_day(connection, day, kept, _BATCH)
-        ):
-            yield Pruned(artifacts=artifacts)
         if self._drop(day, kept, since):
             yield Pruned(jobs=jobs - len(kept), days=1)
+
+    def _left_artifacts(self) -> Iterator[Pruned]:
+        for artifacts in self._delete_files(
+            lambda connection: retention.delete_left_artifacts(connection, self._cutoff, _BATCH)
+        ):
+            yield Pruned(artifacts=artifacts)
 
     def _drop(self, day: date, kept: list[UUID], since: datetime) -> bool:
         try:

@@ -49,7 +49,7 @@ class Context(Protocol):
 
     @property
     def cancelled(self) -> bool:
-        """Whether a cancel was requested, or the worker is about to stop this attempt."""
+        """Whether this attempt should stop: cancelled, past its deadline, or taken from this worker."""
 
     def check_cancelled(self) -> None:
         """Raise `Cancelled` once a cancel was requested; call it between steps of long work."""

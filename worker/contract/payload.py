@@ -14,10 +14,13 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         The default names the fields that differ from their defaults and shows no value, so that a kind
         that forgets to say what is secret gives nothing away.
         """
-        given = (
-            field.name for field in msgspec.structs.fields(self) if getattr(self, field.name) != field.default
-        )
-        return ", ".join(given)
+        fields = msgspec.structs.fields(self)
+        return ", ".join(field.name for field in fields if getattr(self, field.name) != _default(field))
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    factory = field.default_factory
+    return field.default if factory is msgspec.NODEFAULT else factory()
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

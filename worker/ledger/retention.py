@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.ledger import partitions
+from worker.ledger.ids import floor_of
 from worker.ledger.rows import uuid_array
 
 # So many jobs of a day may outlive it and still be moved while everybody waits for the lock.
@@ -56,24 +57,6 @@ def count(connection: Connection, day: date) -> int:
     return int(connection.execute(counted, {"low": low, "high": high}).scalar_one())
 
 
-_ARTIFACTS_OF_DAY = text("""
-    DELETE FROM artifacts WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM artifacts
-        WHERE job_id >= :low AND job_id < :high AND job_id <> ALL (CAST(:kept AS uuid[]))
-        LIMIT :limit FOR UPDATE SKIP LOCKED))
-    RETURNING id
-""")
-
-
-def delete_artifacts_of_day(
-    connection: Connection, day: date, kept: Sequence[UUID], limit: int
-) -> list[UUID]:
-    """Forget artifacts of a day's jobs, but for the jobs that are kept; returns their ids."""
-    low, high = partitions.bounds(day)
-    words = {"low": low, "high": high, "kept": uuid_array(kept), "limit": limit}
-    return list(connection.execute(_ARTIFACTS_OF_DAY, words).scalars())
-
-
 def drop_day(connection: Connection, day: date, kept: Collection[UUID], since: datetime) -> bool:
     """Drop the partitions of a day; what is kept moves to the default ones.
 
@@ -112,6 +95,25 @@ def _run_again(connection: Connection, day: date, since: datetime) -> list[UUID]
         UNION SELECT job_id FROM acts_{day:%Y%m%d} WHERE acted_at >= :since
     """)
     return list(connection.execute(live, {"since": since}).scalars())
+
+
+_LEFT_ARTIFACTS = text("""
+    DELETE FROM artifacts WHERE ctid = ANY (ARRAY(
+        SELECT a.ctid FROM artifacts a
+        WHERE a.job_id < :before AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = a.job_id)
+        LIMIT :limit FOR UPDATE SKIP LOCKED))
+    RETURNING id
+""")
+
+
+def delete_left_artifacts(connection: Connection, cutoff: datetime, limit: int) -> list[UUID]:
+    """Forget artifacts whose jobs went with their days; returns their ids.
+
+    After the days, and by looking at the jobs that there are: a job that was run again meanwhile keeps its
+    own, and what an interrupted pruning left is found by the next one.
+    """
+    words = {"before": floor_of(cutoff), "limit": limit}
+    return list(connection.execute(_LEFT_ARTIFACTS, words).scalars())
 
 
 # ── batches ───────────────────────────────────────────────────────────────────────────────────────────

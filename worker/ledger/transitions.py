@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, text
 
-from worker.contract.states import State
+from worker.contract.states import FINAL, State
 from worker.ledger.records import Accepted, Claim, ClaimedJob, JobFailure, NewJob, Outcome
 from worker.ledger.rows import uuid_array
 
@@ -168,7 +168,10 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> dict[UUID, St
     }
     stands = {row.id: State(row.state) for row in connection.execute(_FINISH, words)}
     if len(stands) < len(outcomes):
-        stands |= {row.id: State(row.state) for row in connection.execute(_SPOKEN, words)}
+        for row in connection.execute(_SPOKEN, words):
+            # What was to be retried may be queued by now; its word was retrying.
+            state = State(row.state)
+            stands[row.id] = state if state in FINAL else State.RETRYING
     return stands
 
 
@@ -268,7 +271,7 @@ _LOSE = """
                                  OR j.alone_losses + CAST(j.held_alone AS int) >= :cap THEN now() END,
             error = json_build_object('type', 'Lost', 'message', CAST(:reason AS text))
         FROM held h
-        WHERE j.id = h.id AND j.state = 'running' AND j.claim_token = h.claim_token
+        WHERE {partitions} j.id = h.id AND j.state = 'running' AND j.claim_token = h.claim_token
         RETURNING j.id, j.state, j.attempt, j.started_at, j.error, h.worker
     ), trace AS (
         INSERT INTO attempts (job_id, attempt, outcome, worker, started_at, error)
@@ -277,12 +280,18 @@ _LOSE = """
     SELECT id, state FROM lost
 """
 
-_LOSE_HELD = text(_LOSE.format(condition="j.id = ANY(CAST(:ids AS uuid[])) AND j.claim_token = :token"))
+_LOSE_HELD = text(
+    _LOSE.format(
+        condition="j.id = ANY(CAST(:ids AS uuid[])) AND j.claim_token = :token",
+        partitions="j.id = ANY(CAST(:ids AS uuid[])) AND",
+    )
+)
 _RESCUE = text(
     _LOSE.format(
         condition="""NOT EXISTS (
             SELECT FROM workers alive
-            WHERE alive.id = j.worker_id AND alive.heartbeat_at > now() - :lease * interval '1 second')"""
+            WHERE alive.id = j.worker_id AND alive.heartbeat_at > now() - :lease * interval '1 second')""",
+        partitions="",  # rare, and it does not know the ids beforehand
     )
 )
 

@@ -18,6 +18,7 @@ from worker.ledger.records import Artifact, ClaimedJob
 from worker.storage import Storage
 
 _LONGEST_NAME = 200
+_UNNAMEABLE = set('/\\"')  # they would not survive a Content-Disposition
 _LONGEST_NOTE = 500
 
 
@@ -101,8 +102,11 @@ class Attempt:
     @contextlib.contextmanager
     def save_artifact(self, name: str, content_type: str = "application/octet-stream") -> Iterator[BinaryIO]:
         """A file to write into; it becomes an artifact with the attempt's outcome."""
-        if not name or len(name) > _LONGEST_NAME or not name.isprintable() or "/" in name:
-            raise ValueError(f"{name!r} is no name of an artifact: 1 to 200 printable characters, no slash")
+        if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or set(name) & _UNNAMEABLE:
+            raise ValueError(
+                f"{name!r} is no name of an artifact: 1 to {_LONGEST_NAME} printable characters, "
+                "no slash, backslash or quotation mark"
+            )
         with self._storage.create() as (artifact_id, file):
             yield cast("BinaryIO", file)
         self.artifacts[name] = Artifact(
@@ -119,7 +123,8 @@ class Attempt:
         """Read an artifact that the job's client owns."""
         try:
             wanted = UUID(artifact_id)
-            with self._ledger.read() as connection:
+            # Not from a replica: the client may have stored it a moment ago.
+            with self._ledger.write() as connection:
                 found = find_artifact(connection, wanted, self.job.client_id)
             if found is not None:
                 return self._storage.open(found.id)

@@ -177,7 +177,9 @@ class LeaseKeeper:
                 with self._engine.begin() as connection:
                     state = transitions.cancel(connection, job_id, news.cancelled_by)
                 logger.info("job_revoked", job=str(job_id), state=state)
-            if news.died_of:
+            # A job that is still in hand was claimed here again, and it is an older attempt that died. Should
+            # only a doubled message of it be in hand, the comparison finds the loss.
+            if news.died_of and job_id not in self._known():
                 for job in self._held():
                     if job.id == job_id:
                         self._record_loss(job, news.died_of)

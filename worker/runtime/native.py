@@ -5,6 +5,7 @@ psycopg2 blocks the whole process; both need a thread of the operating system. O
 is native already.
 """
 
+import contextlib
 import os
 import select
 import sys
@@ -48,15 +49,20 @@ class Bell:
 
     def __init__(self) -> None:
         self._ear, self._mouth = os.pipe()
+        os.set_blocking(self._ear, False)
+        os.set_blocking(self._mouth, False)
         self._select: Any = _original("select", "select", select.select)
 
     def ring(self) -> None:
-        """Wake the waiter, and every later one until the bell is cleared."""
-        os.write(self._mouth, b"!")
+        """Wake the waiter, and every later one until the bell is cleared; never blocks."""
+        with contextlib.suppress(BlockingIOError):  # it rang often enough to fill the pipe
+            os.write(self._mouth, b"!")
 
     def clear(self) -> None:
         """Forget that it rang."""
-        os.read(self._ear, 4096)
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._ear, 4096):
+                pass
 
     def wait(self, timeout: float) -> bool:
         """Wait for the bell; False where the time passed first."""

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 from billiard.common import terminate_handler_fired  # type: ignore[attr-defined]  # newer than its stubs
+from greenlet import GreenletExit
 from loguru import logger
 
 from worker.catalog import AnyKind, Catalog
@@ -88,12 +89,12 @@ class Runner:
             return None
         with self._metrics.running(job.kind):
             outcome = self._attempt(job)
-        state = self._finish(outcome)
-        if state is None:
+        recorded = self._finish(outcome)
+        if recorded is None:
             logger.warning("outcome_refused", job=str(job_id), kind=job.kind, attempt=job.attempt)
             return None
-        self._metrics.ended(job.kind, state)
-        return msgspec.structs.replace(outcome, state=state)
+        self._metrics.ended(job.kind, recorded.state)
+        return recorded
 
     def _claim(self, job_id: UUID) -> ClaimedJob | None:
         wish = Claim(job_id=job_id, token=uuid4(), worker_id=self._incarnation.id, alone=self._alone)
@@ -134,8 +135,11 @@ class Runner:
             # Uncaught it would end the main process of a prefork worker.
             error = MemoryError("the handler ran out of memory")
             return verdict.of_error(kind, attempt.job, name, error, self._rng)
-        except (Exception, SystemExit) as error:
-            if isinstance(error, SystemExit) and terminate_handler_fired():
+        except BaseException as error:
+            # asyncio's CancelledError is none of Exception's, and a handler may well raise it.
+            if isinstance(error, KeyboardInterrupt | GreenletExit) or (
+                isinstance(error, SystemExit) and terminate_handler_fired()
+            ):
                 raise  # not the handler's: somebody ends this process
             if attempt.overrun:
                 return verdict.of_overrun(kind, attempt.job, name, self._rng)
@@ -150,14 +154,15 @@ class Runner:
     def _ports_of(self, kind: AnyKind) -> dict[str, Any]:
         return {parameter: self._ports[port] for parameter, port in kind.ports.items()}
 
-    def _finish(self, outcome: Outcome) -> State | None:
+    def _finish(self, outcome: Outcome) -> Outcome | None:
+        """The outcome as the ledger has it; None where the job was taken from this worker."""
         try:
-            return self._bookkeeper.finish(outcome)
+            return self._record(outcome)
         except Exception as error:  # noqa: BLE001 - a driver refuses a text with a NUL by a ValueError
             # The outcome itself was refused: say so, in a form that cannot be refused again.
             logger.error("outcome_unrecordable", job=str(outcome.job_id), error=type(error).__name__)
             failure = JobFailure(type="OutcomeUnrecordable", message=_RECORDABLE)
-            return self._bookkeeper.finish(
+            return self._record(
                 Outcome(
                     job_id=outcome.job_id,
                     token=outcome.token,
@@ -166,6 +171,10 @@ class Runner:
                     error=failure,
                 )
             )
+
+    def _record(self, outcome: Outcome) -> Outcome | None:
+        state = self._bookkeeper.finish(outcome)
+        return None if state is None else msgspec.structs.replace(outcome, state=state)
 
     def _ended(self, job: ClaimedJob, failure: JobFailure) -> Outcome:
         return Outcome(

@@ -119,9 +119,10 @@ class WebFetch(Payload, frozen=True, kw_only=True):
             raise ValueError(f"body: a {self.method} has none")
 
     def describe(self) -> str:
-        """Method and URL; the query is left out, for it may hold secrets."""
+        """Method and URL; query and deeper path are left out, for they may be secrets (webhooks)."""
         parts = _split(self.url)
-        return f"{self.method} {parts.scheme}://{parts.netloc}{parts.path}"[:200]
+        first, deeper, _ = parts.path.removeprefix("/").partition("/")
+        return f"{self.method} {parts.scheme}://{parts.netloc}/{first}"[:190] + ("/…" if deeper else "")
 
 
 class WebFetched(Result, frozen=True, kw_only=True):

@@ -45,7 +45,8 @@ class Line:
     def write(self, batch: Batch) -> Answers:
         self.batches.append(batch)
         assert self.gate.wait(10)
-        if self.refused & {word.job_id for word in (*batch.claims, *batch.outcomes)}:
+        words: list[Claim | Outcome] = [*batch.claims, *batch.outcomes]
+        if self.refused & {word.job_id for word in words}:
             raise self.error
         return Answers(
             claimed={c.job_id: claimed(id=c.job_id, token=c.token) for c in batch.claims},
@@ -218,5 +219,5 @@ def _refused(code: str | None, error: type[DBAPIError] = DBAPIError) -> DBAPIErr
         (NoSuchTableError("jobs"), False),
     ],
 )
-def test_an_outage_is_told_from_a_refusal(error: SQLAlchemyError, outage: bool) -> None:
+def test_an_outage_is_told_from_a_refusal(error: SQLAlchemyError, *, outage: bool) -> None:
     assert is_outage(error) is outage

@@ -180,9 +180,12 @@ def test_a_payload_that_cannot_be_meant_is_refused_with_the_reason(
         decode(**fields)
 
 
-def test_the_description_hides_the_query() -> None:
+def test_the_description_hides_the_query_and_the_deeper_path() -> None:
     assert decode().describe() == "GET https://example.com/data"
-    assert len(decode(url="http://example.com/" + "a" * 500).describe()) == 200
+    assert decode(url="https://hooks.example.com/services/s3cret").describe() == (
+        "GET https://hooks.example.com/services/…"
+    )
+    assert len(decode(url="http://example.com/" + "a" * 500).describe()) < 200
 
 
 def test_the_kind_is_declared_for_the_web_queue() -> None:

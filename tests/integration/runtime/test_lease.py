@@ -1,0 +1,261 @@
+"""The lease of a worker on a real ledger: its heartbeat, its losses, its end."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from prometheus_client import CollectorRegistry
+from sqlalchemy import select
+
+from tests.awaiting import eventually
+from tests.integration.runtime.conftest import Hold, Look, Submit
+from tests.unit.worker.runtime.samples import ask
+from worker.ledger import messages, transitions
+from worker.ledger.engines import Ledger
+from worker.ledger.records import ClaimedJob
+from worker.ledger.tables import workers
+from worker.runtime.lease import LeaseKeeper
+from worker.runtime.metrics import Metrics
+from worker.runtime.runner import Incarnation
+from worker.settings import Settings
+
+Heartbeat = Callable[[], datetime | None]
+Ours = Callable[[], ClaimedJob]
+Die = Callable[[ClaimedJob, str], None]
+
+
+@pytest.fixture
+def known() -> set[UUID]:
+    """The jobs whose messages the worker has in hand."""
+    return set()
+
+
+@pytest.fixture
+def incarnation() -> Incarnation:
+    return Incarnation(uuid4(), "worker@host")
+
+
+@pytest.fixture
+def ours(hold: Hold, incarnation: Incarnation, known: set[UUID]) -> Ours:
+    """A job that this worker runs."""
+
+    def claim() -> ClaimedJob:
+        job = hold(incarnation.id)
+        known.add(job.id)
+        return job
+
+    return claim
+
+
+@pytest.fixture
+def die(lease: LeaseKeeper, known: set[UUID]) -> Die:
+    """Celery says that a process died: its job's message is in hand no more."""
+
+    def die(job: ClaimedJob, reason: str) -> None:
+        known.discard(job.id)
+        lease.lost(job.id, reason)
+
+    return die
+
+
+@pytest.fixture
+def lease(settings: Settings, incarnation: Incarnation, known: set[UUID]) -> Iterator[LeaseKeeper]:
+    keeper = LeaseKeeper(
+        settings,
+        incarnation,
+        ["email"],
+        catalog={ask.name: ask},
+        metrics=Metrics(CollectorRegistry()),
+        known=lambda: set(known),
+    )
+    keeper.take()
+    keeper.start()
+    yield keeper
+    keeper.end(0.0)
+
+
+@pytest.fixture
+def heartbeat(ledger: Ledger, incarnation: Incarnation) -> Heartbeat:
+    def heartbeat() -> datetime | None:
+        with ledger.read() as connection:
+            wanted = select(workers.c.heartbeat_at).where(workers.c.id == incarnation.id)
+            return connection.execute(wanted).scalar()
+
+    return heartbeat
+
+
+@pytest.mark.usefixtures("lease")
+def test_it_is_renewed(heartbeat: Heartbeat) -> None:
+    first = heartbeat()
+    assert first is not None
+    eventually(lambda: (heartbeat() or first) > first)
+
+
+def test_it_is_renewed_however_much_there_is_to_record(lease: LeaseKeeper, heartbeat: Heartbeat) -> None:
+    """A kind that kills its process again and again must not cost the worker its lease."""
+    first = heartbeat()
+    assert first is not None
+
+    def later_while_ringing() -> bool:
+        lease.lost(uuid4(), "its process died")
+        return (heartbeat() or first) > first
+
+    eventually(later_while_ringing, 5.0)
+
+
+def test_a_job_whose_process_died_is_lost_at_once(die: Die, ours: Ours, look: Look) -> None:
+    job = ours()
+    die(job, "its process died: signal 9")
+    eventually(lambda: look(job.id)["state"] == "queued")
+    assert look(job.id)["outcomes"] == ["lost"]
+    assert look(job.id)["error"]["message"] == "its process died: signal 9"
+
+
+def test_a_job_that_was_claimed_here_again_is_not_lost_with_its_first_process(
+    lease: LeaseKeeper, ours: Ours, look: Look, heartbeat: Heartbeat
+) -> None:
+    """It retried at once, and the news of its first process come late."""
+    job = ours()
+    lease.lost(job.id, "its process died: signal 9")
+    _two_beats(heartbeat)
+    assert look(job.id)["state"] == "running"
+
+
+def test_a_job_of_another_worker_is_not_lost_with_a_process_of_this_one(
+    lease: LeaseKeeper, hold: Hold, look: Look, heartbeat: Heartbeat
+) -> None:
+    job = hold(uuid4())
+    lease.lost(job.id, "its process died")
+    _two_beats(heartbeat)
+    assert look(job.id)["state"] == "running"
+
+
+@pytest.mark.usefixtures("lease")
+def test_a_job_that_nobody_here_knows_of_is_lost(ours: Ours, look: Look, known: set[UUID]) -> None:
+    kept, vanished = ours(), ours()
+    known.remove(vanished.id)
+    eventually(lambda: look(vanished.id)["state"] == "queued")
+    assert look(vanished.id)["error"]["message"] == "its process vanished"
+    assert look(kept.id)["state"] == "running"
+
+
+def test_a_job_on_its_way_is_not_taken_for_lost(
+    lease: LeaseKeeper, ours: Ours, look: Look, known: set[UUID]
+) -> None:
+    """Held in the ledger and unknown here at one look: a claim, or an outcome, in flight."""
+    lease.fall_silent()  # the looks are this test's
+    job = ours()
+    known.clear()
+    lease._compare()
+    known.add(job.id)
+    lease._compare()
+    known.clear()
+    lease._compare()
+    assert look(job.id)["state"] == "running"
+    lease._compare()
+    assert look(job.id)["state"] == "queued"
+
+
+def test_an_overrun_is_a_spent_attempt_and_no_loss(die: Die, ledger: Ledger, ours: Ours, look: Look) -> None:
+    job = ours()
+    with ledger.write() as connection:
+        transitions.mark_overrun(connection, job.id, job.token)
+    die(job, "its process died: signal 9")
+    eventually(lambda: look(job.id)["state"] == "retrying")
+    assert (look(job.id)["losses"], look(job.id)["error"]["type"]) == (0, "DeadlineExceeded")
+
+
+@pytest.mark.parametrize("first", ["the word", "the death"])
+def test_a_job_that_an_operator_terminates_is_cancelled(
+    lease: LeaseKeeper, ours: Ours, die: Die, look: Look, first: str
+) -> None:
+    """The word and the death come one after the other, before anything is recorded."""
+    lease.fall_silent()  # the rounds are this test's
+    lease._leaving = False
+    job = ours()
+    if first == "the word":
+        lease.cancel(job.id, "operator")
+    die(job, "its process was terminated")
+    if first == "the death":
+        lease.cancel(job.id, "operator")
+    lease._settle_news()
+    assert look(job.id)["state"] == "cancelled"
+    assert look(job.id)["outcomes"] == ["cancelled"]
+
+
+def test_a_waiting_job_is_cancelled(lease: LeaseKeeper, submit: Submit, look: Look) -> None:
+    job_id = submit()
+    lease.cancel(job_id, "operator")
+    eventually(lambda: look(job_id)["state"] == "cancelled")
+
+
+def test_a_message_that_came_to_nothing_is_marked_unpublished(
+    lease: LeaseKeeper, ledger: Ledger, submit: Submit, look: Look
+) -> None:
+    job_id = submit()
+    assert look(job_id)["published_at"] is not None
+    lease.release([job_id])
+    assert look(job_id)["published_at"] is None
+    with ledger.write() as connection:
+        assert job_id in {m.job_id for m in messages.take_publishable(connection, "email", 1000, alone=False)}
+
+
+@pytest.mark.parametrize(("delay", "state"), [(0.0, "queued"), (2.0, "retrying")])
+def test_its_end_hands_everything_back_unspent(
+    lease: LeaseKeeper, ours: Ours, look: Look, delay: float, state: str
+) -> None:
+    ids = [ours().id for _ in range(3)]
+    assert lease.end(delay) == 3
+    for job_id in ids:
+        job: Any = look(job_id)
+        assert (job["state"], job["losses"], job["hand_backs"]) == (state, 0, 1)
+        assert job["outcomes"] == ["handed_back"]
+
+
+def test_its_end_takes_nothing_of_others(
+    lease: LeaseKeeper, hold: Hold, look: Look, heartbeat: Heartbeat
+) -> None:
+    foreign = hold(uuid4()).id
+    assert lease.end(0.0) == 0
+    assert look(foreign)["state"] == "running"
+    assert heartbeat() is None
+
+
+def test_its_end_counts_an_overrun_as_spent(
+    lease: LeaseKeeper, ledger: Ledger, ours: Ours, look: Look
+) -> None:
+    job = ours()
+    with ledger.write() as connection:
+        transitions.mark_overrun(connection, job.id, job.token)
+    assert lease.end(2.0) == 0
+    assert look(job.id)["outcomes"] == ["failed"]
+    assert look(job.id)["error"]["type"] == "DeadlineExceeded"
+
+
+def test_it_does_not_come_back_after_its_end(
+    lease: LeaseKeeper, heartbeat: Heartbeat, settings: Settings, submit: Submit, look: Look
+) -> None:
+    """A heartbeat on its way must not take the lease anew."""
+    lease.end(0.0)
+    lease.cancel(job_id := submit(), "operator")
+    with pytest.raises(AssertionError, match="not within"):
+        eventually(lambda: heartbeat() or look(job_id)["state"] != "queued", 5 * settings.heartbeat)
+
+
+def test_a_process_that_dies_after_the_end_began_is_no_loss(
+    lease: LeaseKeeper, die: Die, ours: Ours, look: Look
+) -> None:
+    """Its grace was over, and the worker killed it itself."""
+    job = ours()
+    lease.fall_silent()
+    die(job, "its process died: signal 9")
+    lease.end(0.0)
+    assert look(job.id)["outcomes"] == ["handed_back"]
+
+
+def _two_beats(heartbeat: Heartbeat) -> None:
+    for _ in range(2):
+        seen = heartbeat()
+        eventually(lambda: heartbeat() != seen)  # noqa: B023 - looked at in this round

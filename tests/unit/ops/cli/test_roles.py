@@ -1,0 +1,60 @@
+import pytest
+from click.testing import CliRunner
+
+from ops.cli import main
+
+SERVERS = {
+    "JOBYARD_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+    "JOBYARD_BROKER_URL": "redis://127.0.0.1:1",
+}
+
+
+def became(monkeypatch: pytest.MonkeyPatch, *words: str, **settings: str) -> list[str]:
+    """The command line that a role would become."""
+    seen: list[str] = []
+    monkeypatch.setattr("ops.cli.roles.os.execve", lambda _path, argv, _environ: seen.extend(argv))
+    result = CliRunner().invoke(main, words, env={**SERVERS, **settings})
+    assert result.exit_code == 0, result.output
+    return seen
+
+
+def test_a_worker_runs_its_queue_as_the_table_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = became(monkeypatch, "worker", "web")
+    assert words[words.index("--pool") + 1] == "threads"
+    assert words[words.index("--queues") + 1] == "web"
+
+
+def test_a_setting_changes_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = became(monkeypatch, "worker", "report", JOBYARD_WORKER_POOL="threads")
+    assert words[words.index("--pool") + 1] == "threads"
+
+
+def test_jobs_that_must_run_alone_have_processes_whatever_the_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = became(monkeypatch, "worker", "upkeep", "isolation", JOBYARD_WORKER_POOL="threads")
+    assert words[words.index("--pool") + 1] == "prefork"
+
+
+@pytest.mark.parametrize("words", [("web", "isolation"), ("upkeep", "isolation", "--pool", "gevent")])
+def test_a_shared_process_for_jobs_that_must_run_alone_is_refused(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main, ["worker", *words], env=SERVERS)
+    assert result.exit_code == 1
+    assert "isolation needs a worker with --pool prefork" in result.output
+
+
+def test_no_login_stands_on_flowers_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    words = became(monkeypatch, "flower", JOBYARD_FLOWER_PASSWORD="s3cret", JOBYARD_HOME=str(tmp_path))
+    assert not any("s3cret" in word for word in words)
+
+
+def test_flower_without_a_password_is_refused() -> None:
+    result = CliRunner().invoke(main, ["flower"], env=SERVERS)
+    assert result.exit_code == 1
+    assert "JOBYARD_FLOWER_PASSWORD" in result.output
+
+
+def test_a_role_without_servers_says_what_to_set() -> None:
+    result = CliRunner().invoke(main, ["worker", "web"], env={})
+    assert result.exit_code == 1
+    assert "JOBYARD_DATABASE_URL" in result.output

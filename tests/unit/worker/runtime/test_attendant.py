@@ -1,0 +1,202 @@
+"""Deadlines, cancels and progress of what runs in one process, with a ledger that a test plays."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, cast
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from tests.awaiting import eventually
+from tests.unit.worker.runtime.samples import ask, claimed
+from worker.ledger import leases, transitions
+from worker.ledger.engines import Ledger
+from worker.runtime import attendant as attendants
+from worker.runtime.attempt import Attempt
+from worker.runtime.attendant import Attendant
+from worker.storage import Storage
+
+Jobs = Literal["one", "many"]  # that run at once in the process
+Make = Callable[[Jobs], Attendant]
+
+
+class Connection:
+    def execute(self, _statement: object) -> None: ...
+
+
+class FakeLedger:
+    """Knows what is unwanted, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.unwanted: set[UUID] = set()
+        self.overrun: list[UUID] = []
+        self.progress: list[tuple[UUID, bytes]] = []
+        self.failures: list[Exception] = []
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        if self.failures:
+            raise self.failures.pop(0)
+        yield Connection()
+
+
+@pytest.fixture
+def ledger(monkeypatch: pytest.MonkeyPatch) -> FakeLedger:
+    fake = FakeLedger()
+    monkeypatch.setattr(leases, "unwanted", lambda _c, _running: fake.unwanted)
+    monkeypatch.setattr(transitions, "mark_overrun", lambda _c, job_id, _token: fake.overrun.append(job_id))
+    monkeypatch.setattr(
+        transitions, "report_progress", lambda _c, job_id, _t, said: fake.progress.append((job_id, said))
+    )
+    return fake
+
+
+@pytest.fixture
+def signals(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The signals that would have been sent to this process."""
+    sent: list[int] = []
+
+    def kill(pid: int, number: int) -> None:
+        assert pid == os.getpid()
+        sent.append(number)
+
+    monkeypatch.setattr(attendants.os, "kill", kill)  # type: ignore[attr-defined]
+    return sent
+
+
+@pytest.fixture
+def alarms() -> list[float]:
+    return []
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attendants, "_ROUND", 0.01)
+    monkeypatch.setattr(attendants, "_LEDGER_ROUND", 0.01)
+    monkeypatch.setattr(attendants, "_CANCEL_GRACE", 0.05)
+
+
+@pytest.fixture
+def make(ledger: FakeLedger, alarms: list[float]) -> Make:
+    return lambda jobs: Attendant(cast("Ledger", ledger), alone=jobs == "one", alarm=alarms.append)
+
+
+def attempt_of(storage: Path, *, deadline: float = 30.0, **job: Any) -> Attempt:
+    attempt = Attempt(ask, claimed(**job), cast("Ledger", None), Storage(storage))
+    attempt.deadline = deadline
+    return attempt
+
+
+@pytest.mark.parametrize("jobs", ["one", "many"])
+def test_a_handler_in_time_is_left_alone(
+    make: Make, tmp_path: Path, signals: list[int], ledger: FakeLedger, jobs: Jobs
+) -> None:
+    attendant = make(jobs)
+    with attendant.watch(attempt := attempt_of(tmp_path)):
+        assert attendant.running() == [attempt]
+        time.sleep(0.05)
+    assert attendant.running() == []
+    assert (signals, ledger.overrun, attempt.cancelled) == ([], [], False)
+
+
+def test_a_process_of_one_handler_dies_with_it_at_its_deadline(
+    make: Make, tmp_path: Path, signals: list[int], ledger: FakeLedger
+) -> None:
+    with make("one").watch(attempt := attempt_of(tmp_path, deadline=0.03)):
+        eventually(lambda: signals)
+    assert signals[0] == signal.SIGKILL
+    assert ledger.overrun[0] == attempt.job.id  # before it died
+
+
+def test_a_process_of_many_handlers_drains_once_for_each_overrun(
+    make: Make, tmp_path: Path, signals: list[int], ledger: FakeLedger
+) -> None:
+    attendant = make("many")
+    neighbour, late = attempt_of(tmp_path), attempt_of(tmp_path, deadline=0.03)
+    with attendant.watch(neighbour), attendant.watch(late):
+        eventually(lambda: signals)
+        time.sleep(0.05)
+    assert signals == [signal.SIGTERM]
+    assert ledger.overrun == [late.job.id]
+    assert (late.overrun, late.cancelled) == (True, True)
+    assert (neighbour.overrun, neighbour.cancelled) == (False, False)
+
+
+@pytest.mark.parametrize("jobs", ["one", "many"])
+def test_a_cancelled_attempt_learns_of_it(
+    make: Make, tmp_path: Path, signals: list[int], ledger: FakeLedger, jobs: Jobs
+) -> None:
+    with make(jobs).watch(attempt := attempt_of(tmp_path)):
+        ledger.unwanted = {attempt.job.id}
+        eventually(lambda: attempt.cancelled)
+    assert not attempt.overrun
+    assert signals == []
+
+
+def test_a_process_of_one_handler_that_heeds_no_cancel_is_ended(
+    make: Make, tmp_path: Path, signals: list[int], ledger: FakeLedger
+) -> None:
+    with make("one").watch(attempt := attempt_of(tmp_path)):
+        ledger.unwanted = {attempt.job.id}
+        eventually(lambda: signals)
+    assert signals[0] == signal.SIGKILL
+    assert ledger.overrun == []
+
+
+def test_the_latest_progress_is_written_once(make: Make, tmp_path: Path, ledger: FakeLedger) -> None:
+    with make("many").watch(attempt := attempt_of(tmp_path)):
+        attempt.progress(1, 3)
+        attempt.progress(2, 3)
+        eventually(lambda: ledger.progress)
+        time.sleep(0.05)
+    assert ledger.progress == [(attempt.job.id, b'{"done":2.0,"total":3.0,"note":null}')]
+
+
+def test_progress_that_could_not_be_written_is_written_later(
+    make: Make, tmp_path: Path, ledger: FakeLedger
+) -> None:
+    ledger.failures = [OperationalError("statement", {}, Exception("away"))]
+    with make("many").watch(attempt := attempt_of(tmp_path)):
+        attempt.progress(1)
+        eventually(lambda: ledger.progress)
+
+
+def test_a_round_that_fails_does_not_end_the_watch(
+    make: Make, tmp_path: Path, signals: list[int], ledger: FakeLedger
+) -> None:
+    ledger.failures = [RuntimeError("a defect")]
+    with make("one").watch(attempt_of(tmp_path, deadline=0.1)):
+        eventually(lambda: signals)
+
+
+def test_a_job_that_was_claimed_again_is_watched_for_itself(make: Make, tmp_path: Path) -> None:
+    """By the process in which its first handler, taken away since, still runs."""
+    attendant = make("many")
+    job_id = uuid4()
+    first, second = attempt_of(tmp_path, id=job_id), attempt_of(tmp_path, id=job_id)
+    with attendant.watch(second):
+        with attendant.watch(first):
+            assert set(attendant.running()) == {first, second}
+        assert attendant.running() == [second]
+
+
+def test_the_kernel_is_to_end_a_process_whose_threads_cannot(
+    make: Make, tmp_path: Path, alarms: list[float]
+) -> None:
+    with make("one").watch(attempt_of(tmp_path, deadline=30)):
+        assert alarms[0] == pytest.approx(30 + attendants._FROZEN, abs=1)
+    assert alarms[-1] == 0.0
+
+
+def test_the_kernel_waits_for_the_earliest_deadline(make: Make, tmp_path: Path, alarms: list[float]) -> None:
+    with make("many").watch(attempt_of(tmp_path, deadline=300)) as _, contextlib.ExitStack() as stack:
+        attendant = make("many")
+        for deadline in (500, 50, 100):
+            stack.enter_context(attendant.watch(attempt_of(tmp_path, deadline=deadline)))
+        alarms.clear()
+        eventually(lambda: any(45 < seconds < 60 for seconds in alarms))

@@ -1,0 +1,161 @@
+"""Celery's signals on their way to the parts of a worker."""
+
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import pytest
+from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
+from celery import signals
+from celery.utils.dispatch import Signal
+
+from worker.runtime import signals as wiring
+from worker.runtime.observation import Observation
+from worker.runtime.process import Worker
+
+JOB = uuid4()
+
+
+class Lease:
+    def __init__(self) -> None:
+        self.lost_jobs: list[tuple[UUID, str]] = []
+
+    def lost(self, job_id: UUID, reason: str) -> None:
+        self.lost_jobs.append((job_id, reason))
+
+
+class Parts:
+    """A worker and its observation, which write down what they were told."""
+
+    def __init__(self) -> None:
+        self.lease: Lease | None = Lease()
+        self.told: list[Any] = []
+
+    def begin(self, name: str, queues: list[str], *, forked: bool) -> None:
+        self.told.append(("begin", name, queues, forked))
+
+    def keep(self) -> None:
+        self.told.append("keep")
+
+    def begin_child(self) -> None:
+        self.told.append("begin_child")
+
+    def stop(self) -> None:
+        self.told.append("stop")
+
+    def end(self) -> None:
+        self.told.append("end")
+
+    def begin_logs(self, role: str) -> None:
+        self.told.append(("begin_logs", role))
+
+    def begin_metrics(self) -> None:
+        self.told.append("begin_metrics")
+
+
+class Request:
+    def __init__(self, task_id: str) -> None:
+        self.id = task_id
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
+    """Wired to signals whose other receivers are left out."""
+    for signal in vars(signals).values():
+        if isinstance(signal, Signal):
+            monkeypatch.setattr(signal, "receivers", [])
+    parts = Parts()
+    wiring.connect(cast("Worker", parts), cast("Observation", parts))
+    return parts
+
+
+class Instance:
+    """Of Celery's worker: what the wiring reads of it."""
+
+    class app:  # noqa: N801 - Celery's name
+        class amqp:  # noqa: N801 - Celery's name
+            class queues:  # noqa: N801 - Celery's name
+                consume_from = ("email", "web")
+
+    def __init__(self, pool: str) -> None:
+        self.pool_cls = type("TaskPool", (), {"__module__": f"celery.concurrency.{pool}"})
+
+
+@pytest.mark.parametrize(("pool", "forked"), [("prefork", True), ("thread", False), ("gevent", False)])
+def test_a_worker_begins_with_its_name_its_queues_and_its_pool(
+    parts: Parts, pool: str, *, forked: bool
+) -> None:
+    signals.celeryd_init.send(sender="email@host", instance=None, conf=None, options={})
+    signals.setup_logging.send(sender=None, loglevel=None, logfile=None, format=None, colorize=None)
+    signals.celeryd_after_setup.send(sender="email@host", instance=Instance(pool), conf=None)
+    assert parts.told == [
+        ("begin_logs", "worker-email"),
+        ("begin", "email@host", ["email", "web"], forked),
+    ]
+
+
+def test_a_worker_is_seen_by_metrics_once_it_works(parts: Parts) -> None:
+    signals.worker_ready.send(sender=None)
+    assert parts.told == ["keep", "begin_metrics"]
+
+
+def test_the_stages_of_a_process_reach_the_worker(parts: Parts) -> None:
+    signals.worker_process_init.send(sender=None)
+    signals.worker_shutting_down.send(sender="email@host", sig="SIGTERM", how="Warm", exitcode=0)
+    signals.worker_shutdown.send(sender=None)
+    assert parts.told == ["begin_child", "stop", "end"]
+
+
+@pytest.mark.parametrize("error", [WorkerLostError("signal 9"), TimeLimitExceeded(5)])
+def test_the_death_of_a_child_is_a_loss(parts: Parts, error: Exception) -> None:
+    signals.task_failure.send(sender=None, task_id=str(JOB), exception=error)
+    assert parts.lease is not None
+    ((job_id, reason),) = parts.lease.lost_jobs
+    assert job_id == JOB
+    assert reason.startswith("its process died: ")
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), SoftTimeLimitExceeded()])
+def test_a_failure_that_its_process_survives_is_none(parts: Parts, error: Exception) -> None:
+    signals.task_failure.send(sender=None, task_id=str(JOB), exception=error)
+    assert parts.lease is not None
+    assert parts.lease.lost_jobs == []
+
+
+def test_a_job_whose_process_was_ended_under_it_is_lost(parts: Parts) -> None:
+    signals.task_revoked.send(
+        sender=None, request=Request(str(JOB)), terminated=True, signum=15, expired=False
+    )
+    assert parts.lease is not None
+    assert parts.lease.lost_jobs == [(JOB, "its process was terminated")]
+
+
+def test_a_message_that_celery_drops_is_no_loss(parts: Parts) -> None:
+    signals.task_revoked.send(
+        sender=None, request=Request(str(JOB)), terminated=False, signum=None, expired=True
+    )
+    assert parts.lease is not None
+    assert parts.lease.lost_jobs == []
+
+
+def test_foreign_ids_are_nobodys_loss(parts: Parts) -> None:
+    signals.task_failure.send(sender=None, task_id="no id", exception=WorkerLostError("x"))
+    signals.task_revoked.send(
+        sender=None, request=Request("no id"), terminated=True, signum=15, expired=False
+    )
+    assert parts.lease is not None
+    assert parts.lease.lost_jobs == []
+
+
+def test_a_child_of_the_pool_records_no_losses(parts: Parts) -> None:
+    """The lease is its main process's."""
+    parts.lease = None
+    signals.task_failure.send(sender=None, task_id=str(JOB), exception=WorkerLostError("x"))
+    signals.task_revoked.send(
+        sender=None, request=Request(str(JOB)), terminated=True, signum=15, expired=False
+    )
+
+
+def test_what_is_no_message_is_only_logged(parts: Parts) -> None:
+    signals.task_unknown.send(sender=None, name="of.tomorrow", id=str(JOB), message=None, exc=None)
+    signals.task_rejected.send(sender=None, message=None, exc=ValueError("no body"))
+    assert parts.told == []
