@@ -9,6 +9,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -26,7 +27,7 @@ def load() -> Catalog:
 
     Raises:
         KindError: a file declares no kind or several, a name is not its file's path, or two files
-            declare the same name.
+            declare the same name, or a folder is no package.
     """
     found: dict[str, AnyKind] = {}
     for package in _packages():
@@ -42,6 +43,10 @@ def _packages() -> Iterator[ModuleType]:
 
 
 def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    for folder in package.__path__:
+        for file in Path(folder).rglob("*.py"):
+            if not (file.parent / "__init__.py").exists():
+                raise KindError(f"{file}: its folder has no __init__.py, so it would not be found")
     for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if not info.ispkg:
             yield importlib.import_module(info.name)

@@ -57,6 +57,7 @@ class Refused(ValueError):  # noqa: N818 - reads as what happened
 
 # msgspec says where at the end of its message, and which field in its middle.
 _WHERE = re.compile(r"^(.*?)(?: - at (?:`key` in )?`\$([^`]*)`)?$", re.DOTALL)
+_SAID = re.compile(r"([a-z][a-z0-9_]*): ")  # how the checks of a payload itself begin
 _WHICH = re.compile(r" (?:unknown|required) field `(.*)`$", re.DOTALL)
 
 
@@ -64,7 +65,7 @@ def refusal(error: msgspec.ValidationError, root: str = "") -> Refused:
     """What msgspec found wrong, with the path of the field; `root` is where the checked value stands."""
     found = _WHERE.match(str(error))
     reason, path = found.groups(default="") if found else (str(error), "")
-    named = _WHICH.search(reason)
+    named = _WHICH.search(reason) or _SAID.match(reason)
     field = root + path + (f".{named[1]}" if named else "")
     return Refused(field.lstrip("."), reason)
 

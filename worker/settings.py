@@ -18,6 +18,8 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 Network = IPv4Network | IPv6Network
+DatabaseUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?(\+psycopg2)?://")]
+BrokerUrl = Annotated[str, Meta(pattern=r"^(rediss?|sentinel|amqps?|pyamqp)://")]
 
 
 class SettingsError(ValueError):
@@ -30,11 +32,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     home: Annotated[str, Meta(description="Folder for data, logs, keys and artifacts.")] = ".jobyard"
 
     database_url: Annotated[
-        str | None,
+        DatabaseUrl | None,
         Meta(description="PostgreSQL that holds the ledger; unset: the embedded server."),
     ] = None
     database_read_url: Annotated[
-        str | None, Meta(description="A replica for lists; unset: the writing server.")
+        DatabaseUrl | None, Meta(description="A replica for lists; unset: the writing server.")
     ] = None
     database_pool_size: Annotated[Count, Meta(description="Kept connections of one process.")] = 4
     database_pool_overflow: Annotated[
@@ -54,7 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 10.0
 
     broker_url: Annotated[
-        str | None,
+        BrokerUrl | None,
         Meta(description="Redis, Valkey or RabbitMQ that carries messages; unset: the embedded Valkey."),
     ] = None
     broker_depth: Annotated[
@@ -136,9 +138,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str, Meta(description="Networks, comma-separated, that web.fetch may reach although not global.")
     ] = ""
 
-    log_level: Annotated[str, Meta(description="Least severe level that is logged.")] = "INFO"
-    log_rotation: Annotated[str, Meta(description="Size or age at which a log file is rotated.")] = "50 MB"
-    log_retention: Annotated[str, Meta(description="Age at which a rotated log file is deleted.")] = "14 days"
+    log_level: Annotated[
+        Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"],
+        Meta(description="Least severe level that is logged."),
+    ] = "INFO"
+    log_rotation: Annotated[
+        Annotated[str, Meta(pattern=r"^[0-9.]+ ([KMG]B|hours?|days?|weeks?)$")],
+        Meta(description="Size (50 MB) or age (1 day) at which a log file is rotated."),
+    ] = "50 MB"
+    log_retention: Annotated[
+        Annotated[str, Meta(pattern=r"^[0-9.]+ (hours?|days?|weeks?|months?)$")],
+        Meta(description="Age (14 days) at which a rotated log file is deleted."),
+    ] = "14 days"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":

@@ -1,15 +1,17 @@
 """Clients and their keys."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import click
-from rich.console import Console
 from rich.table import Column, Table
 from sqlalchemy import Connection
 
-from ops.cli.site import found_settings, open_ledger
+from ops.cli.site import console, found_settings, open_ledger
 from worker.ledger import clients as ledger_clients
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @click.group()
@@ -21,6 +23,8 @@ def clients() -> None:
 @click.argument("name")
 def add_client(name: str) -> None:
     """Create a client."""
+    if not _NAME.fullmatch(name):
+        raise click.ClickException(f"{name!r} is no name: up to 63 of the characters A-Z a-z 0-9 . _ -")
     with open_ledger(found_settings()) as ledger, ledger.write() as connection:
         if ledger_clients.add_client(connection, name) is None:
             raise click.ClickException(f"there is a client {name!r} already")
@@ -34,7 +38,7 @@ def list_clients() -> None:
     with open_ledger(found_settings()) as ledger, ledger.read() as connection:
         for row in ledger_clients.all_clients(connection):
             table.add_row(row["name"], f"{row['created_at']:%Y-%m-%d %H:%M}")
-    Console().print(table)
+    console().print(table)
 
 
 @clients.command("remove")
@@ -74,7 +78,7 @@ def list_keys(client: str) -> None:
             times = (row["created_at"], row["expires_at"], row["revoked_at"])
             shown = (f"{time:%Y-%m-%d %H:%M}" if time else "" for time in times)
             table.add_row(str(row["id"]), row["hint"] + "…", row["label"], *shown)
-    Console().print(table)
+    console().print(table)
 
 
 @keys.command("revoke")

@@ -9,11 +9,10 @@ from typing import Any
 import click
 import msgspec
 import redis
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import text
 
-from ops.cli.site import found_settings, read_settings, running
+from ops.cli.site import console, found_settings, read_settings, running
 from worker.broker import Broker, BrokerDown, is_redis
 from worker.contract.queues import QUEUES
 from worker.ledger import migrate
@@ -40,7 +39,7 @@ def doctor() -> None:
     table = Table("", "what", "found", box=None)
     for finding in findings:
         table.add_row("[green]ok[/]" if finding.good else "[red]bad[/]", finding.subject, finding.text)
-    Console().print(table)
+    console().print(table)
     sys.exit(0 if all(finding.good for finding in findings) else 1)
 
 
@@ -48,10 +47,10 @@ def doctor() -> None:
 def settings() -> None:
     """List every setting, its variable, its value now and what it means; secrets are masked."""
     now = read_settings()
-    table = Table("variable", "value", "meaning", box=None)
+    table = Table(Column("variable", no_wrap=True), "value", "meaning", box=None)
     for name, schema in _schema()["properties"].items():
         table.add_row(PREFIX + name.upper(), _shown(name, getattr(now, name)), schema["description"])
-    Console().print(table)
+    console().print(table)
 
 
 def _schema() -> dict[str, Any]:

@@ -8,8 +8,8 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from ops.cli.site import open_client
-from worker.contract.states import FINAL
+from ops.cli.site import console, open_client
+from worker.contract.states import FINAL, State
 
 
 @click.group()
@@ -21,7 +21,7 @@ def jobs() -> None:
 @click.argument("kind")
 @click.argument("payload", default="{}")
 @click.option("--wait", "seconds", type=click.FloatRange(min=0), help="Wait so many seconds for its end.")
-@click.option("--at", "scheduled_at", help="Not before this time (RFC 3339).")
+@click.option("--at", "scheduled_at", help="Not before this time (RFC 3339: 2027-01-31T08:00:00Z).")
 @click.option("--priority", type=click.Choice(["low", "normal", "high"]))
 @click.option("--max-attempts", type=click.IntRange(min=1))
 @click.option("--tag", "tags", multiple=True)
@@ -48,20 +48,28 @@ def show(job_id: Any) -> None:
 
 
 @jobs.command("list")
-@click.option("--state")
+@click.option("--state", type=click.Choice([state.value for state in State]))
 @click.option("--kind")
 @click.option("--queue")
 @click.option("--tag")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 def list_jobs(limit: int, **wanted: str | None) -> None:
     """List jobs, newest first."""
-    table = Table(Column("id", min_width=36), "kind", "state", "attempt", "created", "error", box=None)
+    table = Table(
+        Column("id", min_width=36),
+        "kind",
+        "state",
+        "attempt",
+        Column("created", no_wrap=True),
+        Column("error", overflow="fold"),
+        box=None,
+    )
     with open_client() as client:
         for job in client.jobs(limit, **{name: value for name, value in wanted.items() if value}):
             attempts = f"{job['attempt']}/{job['max_attempts']}"
             error = (job["error"] or {}).get("message", "")
             table.add_row(job["id"], job["kind"], job["state"], attempts, job["created_at"][:19], error[:60])
-    Console().print(table)
+    console().print(table)
 
 
 @jobs.command()

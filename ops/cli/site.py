@@ -7,12 +7,21 @@ from pathlib import Path
 
 import click
 import msgspec
+from rich.console import Console
 from sqlalchemy.exc import OperationalError
 
 from api.client import ApiError, Client, Unreachable
 from ops.supervisor import Status, read_status
 from worker.ledger.engines import Ledger
 from worker.settings import Settings, SettingsError
+
+_WIDE = 200  # characters
+
+
+def console() -> Console:
+    """Where a command prints: a table that goes into a pipe is not cut to the width of a terminal."""
+    shown = Console()
+    return shown if shown.is_terminal else Console(width=_WIDE)
 
 
 def read_settings() -> Settings:

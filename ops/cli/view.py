@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
+from ops.embedded.home import Home
+from ops.embedded.servers import tail
 from ops.supervisor import ProcessState, ProcessStatus, Status
 from worker.ledger.engines import Ledger
 from worker.ledger.jobs import counts_by_queue
@@ -32,6 +34,7 @@ class Lines:
 
     def __init__(self, console: Console, key_file: Path) -> None:
         self._console = console
+        self._home = Home(key_file.parent)
         self._key = _NewKey(key_file)
         self._shown: dict[str, tuple[ProcessState, int | None]] = {}
         self._greeted = False
@@ -44,6 +47,8 @@ class Lines:
                 self._shown[process.name] = now
                 pid = f" (pid {process.pid})" if process.pid else ""
                 self._console.print(f"{process.name}: {process.state}{pid}", highlight=False)
+                if process.state is ProcessState.BACKING_OFF:
+                    self._console.print(_last_words(self._home, process), highlight=False)
         if not self._greeted and _all_run(status):
             self._greeted = True
             self._console.print(f"jobyard is up: API {status.urls.api}  Flower {_bare(status.urls.flower)}")
@@ -57,6 +62,7 @@ class Screen:
     """A table of processes and queues that renews itself."""
 
     def __init__(self, console: Console, key_file: Path, settings: Settings) -> None:
+        self._home = Home(key_file.parent)
         self._key = _NewKey(key_file)
         self._settings = settings
         self._status: Status | None = None
@@ -82,6 +88,11 @@ class Screen:
 
     def _picture(self, status: Status) -> Group:
         parts: list[Table | Text] = [_processes(status)]
+        parts += [
+            Text(_last_words(self._home, process), style="red")
+            for process in status.processes
+            if process.state is ProcessState.BACKING_OFF
+        ]
         if self._queues:
             parts.append(_queues(self._queues))
         parts.append(_addresses(status))
@@ -123,6 +134,16 @@ def _processes(status: Status) -> Table:
     return table
 
 
+def _last_words(home: Home, process: ProcessStatus) -> str:
+    """Why a process died, as far as its log tells."""
+    log = home.log(process.name)
+    try:
+        said = [line for line in tail(log).splitlines() if line.strip()]
+    except OSError:
+        said = []
+    return f"  {process.name} died; {log} ends: {said[-1] if said else 'with nothing'}"
+
+
 def _state(process: ProcessStatus) -> Text:
     return Text(process.state.value, style=_COLOURS[process.state])
 
@@ -138,7 +159,8 @@ def _queues(queues: Mapping[str, Mapping[str, int]]) -> Table:
 
 def _addresses(status: Status) -> Text:
     return Text(
-        f"API {status.urls.api}   Flower {_bare(status.urls.flower)}   login: jobyard status   stop: Ctrl-C"
+        f"API {status.urls.api}   Flower {_bare(status.urls.flower)}\n"
+        "Flower's login: jobyard status   stop: Ctrl-C"
     )
 
 

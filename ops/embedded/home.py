@@ -60,15 +60,20 @@ class Home:
                 the data folders that belong to it.
 
         Raises:
-            ServerError: it is another's.
+            ServerError: it is another's, or cannot be made.
         """
         if not self.path.exists():
-            self.path.mkdir(parents=True)
+            try:
+                self.path.mkdir(parents=True)
+            except OSError as error:
+                raise ServerError(f"cannot make {self.path}: {error.strerror}; set JOBYARD_HOME") from error
             if os.geteuid() == 0:
                 os.chown(self.path, 0, group)
                 self.path.chmod(0o710)
             else:
                 self.path.chmod(0o700)
+        elif not self.path.is_dir():
+            raise ServerError(f"{self.path} is no folder: set JOBYARD_HOME to one")
         elif not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
             raise ServerError(
                 f"{self.path} belongs to somebody else: start the platform as its owner, or set JOBYARD_HOME"

@@ -77,7 +77,7 @@ def read_status(home: Path) -> Record | None:
     found = Home(home)
     try:
         text = found.status.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     status = msgspec.json.decode(text, type=Status)
     return Record(status, alive=holder_of(found.lock) == status.pid)

@@ -19,7 +19,7 @@ from tests.smoke.platform import QUEUE_OF, Platform
 from tests.smoke.process import WorkerNode
 from worker.contract.queues import POOLS, Pool
 
-LAST_WORKERS = 6
+LAST_WORKERS = 3
 LAST_WORDS = 3000  # characters
 
 Fleet = dict[Pool, WorkerNode]
@@ -32,7 +32,8 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
     report = yield
     platform: Platform | None = getattr(item, "funcargs", {}).get("platform")
     if report.failed and platform is not None:
-        for worker in platform.workers[-LAST_WORKERS:]:
+        shared, own = platform.workers[: len(POOLS)], platform.workers[len(POOLS) :]
+        for worker in (*shared, *own[-LAST_WORKERS:]):
             report.sections.append((worker.name(), worker.logs()[-LAST_WORDS:]))
     return report
 

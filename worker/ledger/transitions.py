@@ -378,7 +378,7 @@ def cancel(connection: Connection, job_id: UUID, actor: str, client_id: UUID | N
 _RUN_AGAIN = text("""
     WITH again AS (
         UPDATE jobs
-        SET state = 'queued', max_attempts = attempt - losses - hand_backs + 1,
+        SET state = 'queued', max_attempts = greatest(max_attempts, attempt - losses - hand_backs + 1),
             alone_losses = 0, shared_losses = 0, wants_alone = false,
             cancel_requested_at = NULL, expires_at = NULL, published_at = NULL, publications = 0,
             claim_token = NULL, worker_id = NULL, due_at = now(), finished_at = NULL,
@@ -396,7 +396,7 @@ _RUN_AGAIN = text("""
 def run_again(
     connection: Connection, job_id: UUID, actor: str, client_id: UUID | None = None
 ) -> State | None:
-    """failed, cancelled → queued, with one more attempt granted; the act is recorded.
+    """failed, cancelled → queued, with at least one more attempt; the act is recorded.
 
     Returns the state after it, or None where the job is in another state, pruned, unknown or another
     client's.
