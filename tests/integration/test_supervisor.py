@@ -95,7 +95,10 @@ Supervisor(
 ).run()
 """
 
-WITHOUT_SERVERS = {"JOBYARD_DATABASE_URL": "none:", "JOBYARD_BROKER_URL": "none:"}
+WITHOUT_SERVERS = {
+    "JOBYARD_DATABASE_URL": "postgres://none.invalid",
+    "JOBYARD_BROKER_URL": "redis://none.invalid",
+}
 
 
 class Platform:
