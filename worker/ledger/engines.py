@@ -26,7 +26,7 @@ class Ledger:
         """
         write = _engine(settings, writing_url(settings), role)
         read_url = settings.database_read_url
-        return cls(write, _engine(settings, make_url(read_url), role) if read_url else write)
+        return cls(write, _engine(settings, _for_psycopg2(read_url), role) if read_url else write)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -64,7 +64,7 @@ def writing_url(settings: Settings) -> URL:
     """
     if settings.database_url is None:
         raise ValueError("no ledger: set JOBYARD_DATABASE_URL, or run `jobyard up`")
-    return make_url(settings.database_url).set(drivername="postgresql+psycopg2")
+    return _for_psycopg2(settings.database_url)
 
 
 def connect_args(settings: Settings, role: str, statement_timeout: float) -> dict[str, Any]:
@@ -82,9 +82,16 @@ def connect_args(settings: Settings, role: str, statement_timeout: float) -> dic
     }
 
 
+def _for_psycopg2(url: str) -> URL:
+    # libpq asks Kerberos at each connect, unless it is told otherwise: slow, and no thing to do beside forks.
+    plain = {"gssencmode": "disable"}
+    given = make_url(url).set(drivername="postgresql+psycopg2")
+    return given.update_query_dict({name: plain[name] for name in plain.keys() - given.query.keys()})
+
+
 def _engine(settings: Settings, url: URL, role: str) -> Engine:
     return create_engine(
-        url.set(drivername="postgresql+psycopg2"),
+        url,
         pool_size=settings.database_pool_size,
         max_overflow=settings.database_pool_overflow,
         pool_timeout=settings.database_pool_timeout,

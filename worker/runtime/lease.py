@@ -4,16 +4,17 @@ Runs on a native thread of the main process with a connection of its own, so tha
 statement of somebody else delays it.
 """
 
+import contextlib
 import os
 import random
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from uuid import UUID
 
 import msgspec
 from loguru import logger
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from worker.catalog import Catalog
@@ -21,7 +22,7 @@ from worker.contract.states import State
 from worker.ledger import leases, messages, transitions
 from worker.ledger.engines import connect_args, writing_url
 from worker.ledger.records import Held, Outcome
-from worker.runtime import native, verdict
+from worker.runtime import forking, native, verdict
 from worker.runtime.metrics import Metrics
 from worker.runtime.runner import Incarnation
 from worker.settings import Settings
@@ -50,8 +51,19 @@ class LeaseKeeper:
         catalog: Catalog,
         metrics: Metrics,
         known: Callable[[], Collection[UUID]],
+        forks: bool,
     ) -> None:
-        """Args: known: the ids of the jobs whose messages this worker has in hand."""
+        """Make a keeper.
+
+        Args:
+            settings: with the ledger's URL.
+            incarnation: whose lease it is.
+            queues: that the worker consumes.
+            catalog: of the jobs that it may hold.
+            metrics: counts losses.
+            known: the ids of the jobs whose messages this worker has in hand.
+            forks: this process forks children while the lease's thread runs.
+        """
         self._settings = settings
         self._incarnation = incarnation
         self._queues = queues
@@ -66,6 +78,7 @@ class LeaseKeeper:
         self._beats = 0
         self._next_beat = 0.0
         self._started = self._leaving = False
+        self._calm = forking.exclusion() if forks else contextlib.nullcontext()
         self._engine = create_engine(
             writing_url(settings),
             poolclass=NullPool,
@@ -97,7 +110,7 @@ class LeaseKeeper:
 
     def release(self, ids: Collection[UUID]) -> None:
         """Note that the messages of these jobs are gone, so that dispatch publishes them again."""
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             messages.unpublish(connection, list(ids))
 
     def fall_silent(self) -> None:
@@ -117,7 +130,7 @@ class LeaseKeeper:
             How many jobs were given back.
         """
         self.fall_silent()
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             held = leases.held_by(connection, self._incarnation.id)
             overrun = [self._overrun_outcome(job) for job in held if job.overran]
             rest = [(job.id, job.token) for job in held if not job.overran]
@@ -127,6 +140,12 @@ class LeaseKeeper:
                 transitions.hand_back(connection, rest, self._incarnation.name, delay)
             leases.end(connection, self._incarnation.id)
             return len(rest)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """A transaction, during which no child is forked."""
+        with self._calm, self._engine.begin() as connection:
+            yield connection
 
     def _run(self) -> None:
         while not self._leaving:
@@ -154,7 +173,7 @@ class LeaseKeeper:
             self._compare()
 
     def _renew(self) -> None:
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             leases.renew(
                 connection,
                 self._incarnation.id,
@@ -174,7 +193,7 @@ class LeaseKeeper:
             if self._leaving:
                 return
             if news.cancelled_by:
-                with self._engine.begin() as connection:
+                with self._transaction() as connection:
                     state = transitions.cancel(connection, job_id, news.cancelled_by)
                 logger.info("job_revoked", job=str(job_id), state=state)
             # A job that is still in hand was claimed here again, and it is an older attempt that died. Should
@@ -198,12 +217,12 @@ class LeaseKeeper:
         self._missing = missing
 
     def _held(self) -> list[Held]:
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             return leases.held_by(connection, self._incarnation.id)
 
     def _record_loss(self, job: Held, reason: str) -> None:
         outcome = self._intended(job)
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             state: State | None
             if outcome is not None:
                 state = transitions.finish(connection, [outcome]).get(job.id)

@@ -73,6 +73,7 @@ class Worker:
             catalog=self._catalog,
             metrics=self._metrics,
             known=self._in_hand,
+            forks=forked,
         )
         self.stopper = Stopper(
             grace=max(QUEUES[queue].grace for queue in queues),

@@ -69,6 +69,7 @@ def lease(settings: Settings, incarnation: Incarnation, known: set[UUID]) -> Ite
         catalog={ask.name: ask},
         metrics=Metrics(CollectorRegistry()),
         known=lambda: set(known),
+        forks=False,
     )
     keeper.take()
     keeper.start()
