@@ -9,7 +9,7 @@ T = TypeVar("T")
 _PAUSE = 0.02  # seconds between two looks
 
 
-def eventually(look: Callable[[], T], seconds: float = 15.0) -> T:
+def eventually(look: Callable[[], T], seconds: float = 30.0) -> T:
     """What a look gives as soon as it is true; fails when that takes longer than `seconds`."""
     give_up_at = time.monotonic() + seconds
     while not (seen := look()):

@@ -84,7 +84,7 @@ class Client:
         with self.ledger.write() as connection:
             return transitions.run_again(connection, job_id, "client")
 
-    def wait_until(self, state: State, job_id: UUID, seconds: float = 15.0) -> Mapping[str, Any]:
+    def wait_until(self, state: State, job_id: UUID, seconds: float = 30.0) -> Mapping[str, Any]:
         """The job, once it is in that state."""
 
         def look() -> Mapping[str, Any] | None:
@@ -96,16 +96,16 @@ class Client:
         assert found is not None
         return found
 
-    def succeeded(self, job_id: UUID, seconds: float = 15.0) -> Mapping[str, Any]:
+    def succeeded(self, job_id: UUID, seconds: float = 30.0) -> Mapping[str, Any]:
         return self.wait_until(State.SUCCEEDED, job_id, seconds)
 
-    def failed(self, job_id: UUID, seconds: float = 15.0) -> Mapping[str, Any]:
+    def failed(self, job_id: UUID, seconds: float = 30.0) -> Mapping[str, Any]:
         return self.wait_until(State.FAILED, job_id, seconds)
 
-    def cancelled(self, job_id: UUID, seconds: float = 15.0) -> Mapping[str, Any]:
+    def cancelled(self, job_id: UUID, seconds: float = 30.0) -> Mapping[str, Any]:
         return self.wait_until(State.CANCELLED, job_id, seconds)
 
-    def running(self, job_id: UUID, seconds: float = 15.0) -> Mapping[str, Any]:
+    def running(self, job_id: UUID, seconds: float = 30.0) -> Mapping[str, Any]:
         return self.wait_until(State.RUNNING, job_id, seconds)
 
     def all_ended(self, ids: Sequence[UUID], seconds: float = 30.0) -> None:
@@ -120,9 +120,11 @@ class Client:
         """Nothing of the queue is published or claimed meanwhile."""
         with self.ledger.write() as connection:
             connection.execute(insert(queues).values(name=queue, paused_at=func.now(), paused_by="test"))
-        yield
-        with self.ledger.write() as connection:
-            connection.execute(delete(queues).where(queues.c.name == queue))
+        try:
+            yield
+        finally:
+            with self.ledger.write() as connection:
+                connection.execute(delete(queues).where(queues.c.name == queue))
 
     def depth(self, queue: str) -> int:
         """How many messages of the queue the broker holds."""
