@@ -4,9 +4,13 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
+
+import msgspec
 
 from worker.contract import Cancelled, Fatal
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class FakeContext:
     log: FakeLog = field(default_factory=FakeLog)
     artifacts: dict[str, bytes] = field(default_factory=dict)  # what the client owns, by id
     saved: dict[str, Saved] = field(default_factory=dict)  # by name
+    saved_checkpoints: list[bytes] = field(default_factory=list)  # as JSON, the latest last
     reports: list[tuple[float, float | None, str | None]] = field(default_factory=list)  # of progress
 
     def check_cancelled(self) -> None:
@@ -70,6 +75,14 @@ class FakeContext:
 
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
         self.reports.append((done, total, note))
+
+    def checkpoint(self, expected: type[T]) -> T | None:
+        return (
+            msgspec.json.decode(self.saved_checkpoints[-1], type=expected) if self.saved_checkpoints else None
+        )
+
+    def save_checkpoint(self, value: object) -> None:
+        self.saved_checkpoints.append(msgspec.json.encode(value))
 
     @contextmanager
     def save_artifact(self, name: str, content_type: str = "application/octet-stream") -> Iterator[BinaryIO]:

@@ -4,6 +4,7 @@ Every setting is one field, its variable is ``JOBYARD_`` and the field's name in
 composition roots call `Settings.from_environment`; everything else is handed a `Settings`.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -14,11 +15,14 @@ from msgspec import Meta
 
 PREFIX = "JOBYARD_"
 
+_SOURCE = re.compile(rf"{PREFIX}SOURCE_([A-Z][A-Z0-9_]*)_URL")
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 Network = IPv4Network | IPv6Network
 DatabaseUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?(\+psycopg2)?://")]
+SmtpUrl = Annotated[str, Meta(pattern=r"^(smtp|smtps|smtp\+starttls)://[^/]+/?$")]
 BrokerUrl = Annotated[str, Meta(pattern=r"^(rediss?|sentinel|amqps?|pyamqp)://")]
 
 
@@ -134,6 +138,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 48 * 3600.0
     retention: Annotated[Seconds, Meta(description="How long a finished job stays readable.")] = 14 * 86400.0
 
+    definitions: Annotated[
+        str | None,
+        Meta(description="Folder with your own data sources, statements, reports and templates."),
+    ] = None
+    sources: Annotated[
+        dict[str, DatabaseUrl],
+        Meta(
+            description="The databases behind data sources: JOBYARD_SOURCE_<NAME>_URL, each one a variable."
+        ),
+    ] = {}
+
+    smtp_url: Annotated[
+        SmtpUrl | None,
+        Meta(
+            description="Mail server: smtp+starttls://user:password@host:587, smtps://…:465, or smtp://…:25"
+            " without encryption; unset: the embedded sink, which sends nothing on."
+        ),
+    ] = None
+    mail_from: Annotated[str, Meta(description="Sender of every mail.")] = "Jobyard <jobyard@localhost>"
+    mail_max_bytes: Annotated[Count, Meta(description="Largest mail, attachments encoded.")] = (
+        25 * 1024 * 1024
+    )
+    mail_port: Annotated[Port, Meta(description="Port of the embedded mail sink; 0 picks a free one.")] = 0
+
     web_allow: Annotated[
         str, Meta(description="Networks, comma-separated, that web.fetch may reach although not global.")
     ] = ""
@@ -158,14 +186,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Raises:
             SettingsError: a value does not fit; the message names the variable and the reason.
         """
-        given = {
+        given: dict[str, Any] = {
             field: environ[variable]
             for field in cls.__struct_fields__
-            if environ.get(variable := PREFIX + field.upper())
+            if field != "sources" and environ.get(variable := PREFIX + field.upper())
         }
         for field, text in given.items():
             _convert({field: text}, PREFIX + field.upper())
-        settings = _convert(given, PREFIX)
+        settings = _convert(given | {"sources": _sources(environ)}, PREFIX)
         _ = settings.web_networks
         if settings.lease < 2 * settings.heartbeat:
             raise SettingsError(
@@ -180,6 +208,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return Path(self.home).absolute()
 
     @property
+    def definitions_path(self) -> Path | None:
+        """The folder of definitions as an absolute path."""
+        return None if self.definitions is None else Path(self.definitions).absolute()
+
+    @property
     def web_networks(self) -> tuple[Network, ...]:
         """The networks of `web_allow`."""
         try:
@@ -192,16 +225,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def environment(self) -> dict[str, str]:
         """The variables that make these settings again: what a parent hands to a child process."""
         values: dict[str, Any] = msgspec.structs.asdict(self)
+        values |= {f"source_{name}_url": url for name, url in values.pop("sources").items()}
         return {PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None}
 
 
 def unknown_variables(environ: Iterable[str]) -> list[str]:
     """Names that look like settings and are none: misspellings that would be ignored silently."""
-    known = {PREFIX + field.upper() for field in Settings.__struct_fields__}
-    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    known = {PREFIX + field.upper() for field in Settings.__struct_fields__ if field != "sources"}
+    strange = (name for name in environ if name.startswith(PREFIX) and name not in known)
+    return sorted(name for name in strange if not _SOURCE.fullmatch(name))
 
 
-def _convert(given: dict[str, str], variable: str) -> Settings:
+def _sources(environ: Mapping[str, str]) -> dict[str, str]:
+    """The databases of data sources, by the source's name in lower case."""
+    found = {}
+    for variable, url in environ.items():
+        if url and (named := _SOURCE.fullmatch(variable)):
+            name = named[1].lower()
+            _convert({"sources": {name: url}}, variable)
+            found[name] = url
+    return found
+
+
+def _convert(given: dict[str, Any], variable: str) -> Settings:
     try:
         return msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:

@@ -1,7 +1,9 @@
 """What a handler is given beside its payload."""
 
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Log(Protocol):
@@ -59,6 +61,28 @@ class Context(Protocol):
 
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
         """Let clients read how far the work is; cheap, written at most once a second."""
+
+    def checkpoint(self, expected: type[T]) -> T | None:
+        """What an attempt of this job saved last, this one included; None where there is nothing.
+
+        Args:
+            expected: a type that msgspec can make of JSON.
+
+        Raises:
+            Fatal: what was saved does not fit (another version of the kind saved it).
+        """
+
+    def save_checkpoint(self, value: object) -> None:
+        """Note what is done, so that a later attempt need not do it again; committed when this returns.
+
+        For effects in several steps on a place that takes no key. At most 64 KiB of JSON; the next one
+        replaces it.
+
+        Raises:
+            Cancelled: the job was taken from this worker, so nothing was noted.
+            Retryable: the ledger is away.
+            ValueError: it is too large.
+        """
 
     def save_artifact(
         self, name: str, content_type: str = "application/octet-stream"

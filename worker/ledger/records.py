@@ -66,6 +66,7 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int
     spent: int  # attempts that count, this one included
     request_id: str | None
+    checkpoint: str | None = None  # JSON
 
 
 class JobFailure(msgspec.Struct, frozen=True, kw_only=True):

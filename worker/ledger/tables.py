@@ -70,6 +70,7 @@ jobs = Table(
     Column("progress", _DOCUMENT),
     Column("result", _DOCUMENT),
     Column("error", _DOCUMENT),
+    Column("checkpoint", _DOCUMENT),  # what its attempts told the next one
     CheckConstraint(f"state IN ({_STATES})", name="jobs_state"),
     postgresql_partition_by="RANGE (id)",
 )
@@ -167,6 +168,7 @@ api_keys = Table(
     Column("created_at", _TIME, nullable=False, server_default=_NOW),
     Column("expires_at", _TIME),
     Column("revoked_at", _TIME),
+    Column("kinds", ARRAY(Text)),  # patterns of the kinds that it may submit; NULL: every kind
 )
 Index("api_keys_client", api_keys.c.client_id)
 

@@ -96,7 +96,8 @@ _CLAIM = text("""
               AND (j.expires_at IS NULL OR j.expires_at > now())
               AND NOT EXISTS (SELECT FROM queues q WHERE q.name = j.queue AND q.paused_at IS NOT NULL))
     RETURNING j.id, j.claim_token AS token, j.client_id, j.kind, CAST(j.payload AS text) AS payload,
-              j.attempt, j.max_attempts, j.attempt - j.losses - j.hand_backs AS spent, j.request_id
+              j.attempt, j.max_attempts, j.attempt - j.losses - j.hand_backs AS spent, j.request_id,
+              CAST(j.checkpoint AS text) AS checkpoint
 """)
 
 
@@ -186,6 +187,18 @@ def report_progress(connection: Connection, job_id: UUID, token: UUID, progress:
     connection.execute(
         _PROGRESS, {"ids": uuid_array([job_id]), "token": token, "progress": progress.decode()}
     )
+
+
+_CHECKPOINT = text("""
+    UPDATE jobs SET checkpoint = CAST(:checkpoint AS json)
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'running' AND claim_token = :token
+""")
+
+
+def save_checkpoint(connection: Connection, job_id: UUID, token: UUID, checkpoint: bytes) -> bool:
+    """Note what a running job has done, for its later attempts; False where it was taken away."""
+    words = {"ids": uuid_array([job_id]), "token": token, "checkpoint": checkpoint.decode()}
+    return connection.execute(_CHECKPOINT, words).rowcount > 0
 
 
 _MARK_OVERRUN = text("""

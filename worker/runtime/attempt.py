@@ -3,15 +3,17 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 from uuid import UUID
 
 import msgspec
 from loguru import logger
+from sqlalchemy.exc import SQLAlchemyError
 
 from worker.catalog import AnyKind
 from worker.contract.context import Log
-from worker.contract.errors import Cancelled, Fatal
+from worker.contract.errors import Cancelled, Fatal, Retryable
+from worker.ledger import transitions
 from worker.ledger.artifacts import find_artifact
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Artifact, ClaimedJob
@@ -20,6 +22,9 @@ from worker.storage import Storage
 _LONGEST_NAME = 200
 _UNNAMEABLE = set('/\\"')  # they would not survive a Content-Disposition
 _LONGEST_NOTE = 500
+_LARGEST_CHECKPOINT = 64 * 1024  # bytes of JSON; it is read with every claim
+
+T = TypeVar("T")
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -41,6 +46,7 @@ class Attempt:
         self.unsaid_progress: bytes | None = None  # JSON; written to the ledger by the attendant
         self.unwanted_since: float | None = None  # monotonic time at which a stop was asked for
         self.overrun = False
+        self._checkpoint = job.checkpoint and job.checkpoint.encode()
         self._ledger = ledger
         self._storage = storage
         self._log = logger.bind(
@@ -98,6 +104,32 @@ class Attempt:
             float(done), None if total is None else float(total), note and str(note)[:_LONGEST_NOTE]
         )
         self.unsaid_progress = msgspec.json.encode(progress)
+
+    def checkpoint(self, expected: type[T]) -> T | None:
+        """What an attempt of this job saved last."""
+        if self._checkpoint is None:
+            return None
+        try:
+            return msgspec.json.decode(self._checkpoint, type=expected)
+        except msgspec.ValidationError as error:
+            raise Fatal(f"the checkpoint does not fit this version of {self.kind}: {error}") from None
+
+    def save_checkpoint(self, value: object) -> None:
+        """Note what is done, so that a later attempt need not do it again."""
+        checkpoint = msgspec.json.encode(value)
+        if len(checkpoint) > _LARGEST_CHECKPOINT:
+            raise ValueError(
+                f"a checkpoint of {len(checkpoint)} bytes; at most {_LARGEST_CHECKPOINT} are kept,"
+                " and more belongs into an artifact"
+            )
+        try:
+            with self._ledger.write() as connection:
+                held = transitions.save_checkpoint(connection, self.job.id, self.job.token, checkpoint)
+        except SQLAlchemyError as error:
+            raise Retryable(f"the ledger took no checkpoint: {type(error).__name__}") from error
+        if not held:
+            raise Cancelled("the job was taken from this worker")
+        self._checkpoint = checkpoint
 
     @contextlib.contextmanager
     def save_artifact(self, name: str, content_type: str = "application/octet-stream") -> Iterator[BinaryIO]:
