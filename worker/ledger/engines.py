@@ -26,7 +26,7 @@ class Ledger:
         """
         write = _engine(settings, writing_url(settings), role)
         read_url = settings.database_read_url
-        return cls(write, _engine(settings, _for_psycopg2(read_url), role) if read_url else write)
+        return cls(write, _engine(settings, for_psycopg2(read_url), role) if read_url else write)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -64,7 +64,7 @@ def writing_url(settings: Settings) -> URL:
     """
     if settings.database_url is None:
         raise ValueError("no ledger: set JOBYARD_DATABASE_URL, or run `jobyard up`")
-    return _for_psycopg2(settings.database_url)
+    return for_psycopg2(settings.database_url)
 
 
 def connect_args(settings: Settings, role: str, statement_timeout: float) -> dict[str, Any]:
@@ -82,7 +82,8 @@ def connect_args(settings: Settings, role: str, statement_timeout: float) -> dic
     }
 
 
-def _for_psycopg2(url: str) -> URL:
+def for_psycopg2(url: str) -> URL:
+    """A URL of settings as the driver takes it."""
     # libpq asks Kerberos at each connect, unless it is told otherwise: slow, and no thing to do beside forks.
     plain = {"gssencmode": "disable"}
     given = make_url(url).set(drivername="postgresql+psycopg2")
