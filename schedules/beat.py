@@ -70,7 +70,7 @@ class Beat:
         self._metrics = metrics = Metrics()
         self._host = settings.metrics_host
         self._port = settings.metrics_port
-        enqueuer = Enqueuer(catalog.load())
+        enqueuer = Enqueuer(catalog.load(settings.kind_packages))
         schedules = load([SHIPPED, *([Path(settings.schedules)] if settings.schedules else [])], enqueuer)
         self._ledger = ledger = Ledger.open(settings, "beat")
         self._broker = broker.Broker(settings.broker_url or "")

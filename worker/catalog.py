@@ -1,13 +1,13 @@
 """The catalog: every kind there is, found by walking packages.
 
-`worker.kinds` is walked first, then the packages that the entry-point group `jobyard.kinds` names, so that
-a user's own package adds kinds without a fork. One file declares one kind, whose name is the file's path
-below its package: `email/send.py` is `email.send`.
+`worker.kinds` is walked first, then the packages that the entry-point group `jobyard.kinds` and the setting
+`kinds` name, so that a user's own package adds kinds without a fork. One file declares one kind, whose name
+is the file's path below its package: `email/send.py` is `email.send`.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -22,24 +22,35 @@ AnyKind = Kind[..., Any]
 Catalog = Mapping[str, AnyKind]
 
 
-def load() -> Catalog:
+def load(own: Iterable[str] = ()) -> Catalog:
     """Find all kinds.
+
+    Args:
+        own: names of further packages.
 
     Raises:
         KindError: a file declares no kind or several, a name is not its file's path, or two files
-            declare the same name, or a folder is no package.
+            declare the same name, a folder is no package, or a package cannot be imported.
     """
     found: dict[str, AnyKind] = {}
-    for package in _packages():
+    for package in _packages(own):
         for module in _modules(package):
             _add(found, _kind_of(module, package))
     return MappingProxyType(dict(sorted(found.items())))
 
 
-def _packages() -> Iterator[ModuleType]:
+def _packages(own: Iterable[str]) -> Iterator[ModuleType]:
     yield worker.kinds
     for entry in entry_points(group=ENTRY_POINTS):
         yield entry.load()
+    for name in own:
+        try:
+            package = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            raise KindError(f"{name}: no package of kinds, for there is no module {error.name}") from None
+        if not hasattr(package, "__path__"):
+            raise KindError(f"{name}: a module, and no package of kinds")
+        yield package
 
 
 def _modules(package: ModuleType) -> Iterator[ModuleType]:

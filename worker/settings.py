@@ -162,6 +162,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     mail_port: Annotated[Port, Meta(description="Port of the embedded mail sink; 0 picks a free one.")] = 0
 
+    kinds: Annotated[
+        str,
+        Meta(description="Packages with kinds of your own, comma-separated, beside those of entry points."),
+    ] = ""
     web_allow: Annotated[
         str, Meta(description="Networks, comma-separated, that web.fetch may reach although not global.")
     ] = ""
@@ -211,6 +215,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def definitions_path(self) -> Path | None:
         """The folder of definitions as an absolute path."""
         return None if self.definitions is None else Path(self.definitions).absolute()
+
+    @property
+    def kind_packages(self) -> tuple[str, ...]:
+        """The packages of `kinds`."""
+        return tuple(name.strip() for name in self.kinds.split(",") if name.strip())
 
     @property
     def web_networks(self) -> tuple[Network, ...]:

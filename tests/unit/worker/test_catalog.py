@@ -52,6 +52,21 @@ def test_a_package_of_the_users_adds_its_kinds(write: Write) -> None:
     assert found["letter.send"].module == "more_kinds.letter.send"
 
 
+def test_a_package_that_a_setting_names_adds_its_kinds(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("letter.send", KIND.format(name="letter.send"))
+    monkeypatch.setattr(catalog, "entry_points", lambda group: EntryPoints() if group else None)
+    assert "letter.send" in catalog.load(["more_kinds"])
+    assert "letter.send" not in catalog.load()
+
+
+@pytest.mark.parametrize("name", ["no_such_package", "json.decoder"])
+def test_a_setting_that_names_no_package_is_refused(name: str) -> None:
+    with pytest.raises(KindError, match=f"^{name}: "):
+        catalog.load([name])
+
+
 def test_the_catalog_is_sorted_and_cannot_be_changed(write: Write) -> None:
     write("a.kind", KIND.format(name="a.kind"))
     found = catalog.load()

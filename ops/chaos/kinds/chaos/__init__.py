@@ -1,0 +1,1 @@
+"""The same script on every queue, and so on every pool."""

@@ -1,0 +1,78 @@
+"""What a job of a chaos run does: it notes each run, and ends as it was told to."""
+
+import ctypes
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+from uuid import uuid4
+
+from msgspec import Meta
+
+from ops.chaos.history import Alive, Done, Journal, Started
+from worker.contract import Backoff, Context, Fatal, Payload, Retryable
+
+QUICK = Backoff(base=0.2, factor=2.0, cap=2.0)
+DEADLINE = 15.0  # seconds
+
+_SIGN = 0.1  # seconds between two signs of life
+
+Ending = Literal["well", "fatal", "exit", "crash", "memory"]
+
+
+class Script(Payload, frozen=True, kw_only=True):
+    """What a run does, and how it ends."""
+
+    journal: Annotated[str, Meta(description="File to which every run is noted.")]
+    seconds: Annotated[float, Meta(ge=0, description="How long a run works.")] = 0.0
+    failures: Annotated[int, Meta(ge=0, description="First attempts that fail, to be retried.")] = 0
+    ending: Annotated[
+        Ending, Meta(description="exit and crash take the process along; memory is a MemoryError.")
+    ] = "well"
+
+    def describe(self) -> str:
+        """All of it but the path."""
+        return f"{self.seconds:g} s, {self.failures} failures, {self.ending}"
+
+
+def play(script: Script, ctx: Context) -> None:
+    """Run a script.
+
+    Raises:
+        Retryable: an attempt that is to fail.
+        Fatal: the script ends so.
+        MemoryError: the script ends so.
+        Cancelled: it was cancelled.
+    """
+    journal, run = Journal(Path(script.journal)), uuid4().hex
+    try:
+        journal.note(
+            Started(at=time.monotonic(), job=ctx.job_id, run=run, attempt=ctx.attempt, pid=os.getpid())
+        )
+        _work(script.seconds, ctx, journal, run)
+        _end(script, ctx)
+        journal.note(Done(at=time.monotonic(), run=run))
+    finally:
+        journal.close()
+
+
+def _work(seconds: float, ctx: Context, journal: Journal, run: str) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        ctx.check_cancelled()
+        journal.note(Alive(at=time.monotonic(), run=run))
+        time.sleep(min(left, _SIGN))
+
+
+def _end(script: Script, ctx: Context) -> None:
+    if ctx.attempt <= script.failures:
+        raise Retryable(f"failure {ctx.attempt} of {script.failures}")
+    match script.ending:
+        case "fatal":
+            raise Fatal("told to fail")
+        case "exit":
+            os._exit(3)
+        case "crash":
+            ctypes.string_at(0)
+        case "memory":
+            raise MemoryError
