@@ -4,16 +4,25 @@ Every setting is one field, its variable is ``JOBYARD_`` and the field's name in
 composition roots call `Settings.from_environment`; everything else is handed a `Settings`.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 from msgspec import Meta
 
 PREFIX = "JOBYARD_"
+
+SMTP_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+
+_ADDRESS = r'[^\s<>()\[\],;:@"\\]+@[^\s<>()\[\],;:@"\\]+'
+_MAILBOX = re.compile(  # RFC 5322, section 3.4: a mailbox, without the comments and quotings nobody writes
+    rf"""{_ADDRESS}|(?:"[^"\\\x00-\x1f]*" ?|[^<>()\[\],;:@"\\\x00-\x1f]*)<{_ADDRESS}>"""
+)
 
 _SOURCE = re.compile(rf"{PREFIX}SOURCE_([A-Z][A-Z0-9_]*)_URL")
 
@@ -28,6 +37,17 @@ BrokerUrl = Annotated[str, Meta(pattern=r"^(rediss?|sentinel|amqps?|pyamqp)://")
 
 class SettingsError(ValueError):
     """A variable of the environment has a value that its setting cannot take."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SmtpServer:
+    """The mail server that `smtp_url` names."""
+
+    scheme: str  # smtp, smtp+starttls or smtps
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = dataclasses.field(default=None, repr=False)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,6 +96,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         100 * 1024 * 1024
     )
     api_max_wait: Annotated[Seconds, Meta(description="Longest `Prefer: wait` that is granted.")] = 60.0
+    api_drain_delay: Annotated[
+        Annotated[float, Meta(ge=0)],
+        Meta(
+            description="How long a stopping API still accepts connections while /readyz answers 503: longer"
+            " than the balancer in front takes to see it."
+        ),
+    ] = 0.5
 
     api_url: Annotated[
         str | None, Meta(description="Where commands find the API; unset: the platform of HOME.")
@@ -109,6 +136,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Seconds, Meta(description="How long claims hold without a heartbeat of their worker.")
     ] = 8.0
     heartbeat: Annotated[Seconds, Meta(description="Time between two heartbeats of a worker.")] = 2.0
+    stall: Annotated[
+        Seconds,
+        Meta(
+            description="How long no message may reach a worker while its queues hold some and it has a slot"
+            " free; then it counts as deaf, and exits to be started again."
+        ),
+    ] = 30.0
     loss_cap: Annotated[
         Count, Meta(description="Losses while alone in a process after which a job ends failed.")
     ] = 3
@@ -198,12 +232,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         for field, text in given.items():
             _convert({field: text}, PREFIX + field.upper())
         settings = _convert(given | {"sources": _sources(environ)}, PREFIX)
-        _ = settings.web_networks
-        if settings.lease < 2 * settings.heartbeat:
-            raise SettingsError(
-                f"{PREFIX}LEASE ({settings.lease} s) must be at least twice {PREFIX}HEARTBEAT"
-                f" ({settings.heartbeat} s), or one late heartbeat loses a job"
-            )
+        _check(settings)
         return settings
 
     @property
@@ -231,6 +260,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 f"{PREFIX}WEB_ALLOW: {error}; give networks such as 127.0.0.0/8,fd00::/8"
             ) from None
 
+    @property
+    def smtp_server(self) -> SmtpServer | None:
+        """The parts of `smtp_url`."""
+        if self.smtp_url is None:
+            return None
+        try:
+            url = urlsplit(self.smtp_url)
+            port = url.port or SMTP_PORTS[url.scheme]
+        except ValueError:  # its text may hold the password
+            raise SettingsError(f"{PREFIX}SMTP_URL: cannot be parsed; percent-encode a login") from None
+        return _smtp_server(url, port)
+
     def environment(self) -> dict[str, str]:
         """The variables that make these settings again: what a parent hands to a child process."""
         values: dict[str, Any] = msgspec.structs.asdict(self)
@@ -238,11 +279,43 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return {PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None}
 
 
+def source_variable(name: str) -> str:
+    """The variable that holds the URL of a data source."""
+    return f"{PREFIX}SOURCE_{name.upper()}_URL"
+
+
 def unknown_variables(environ: Iterable[str]) -> list[str]:
     """Names that look like settings and are none: misspellings that would be ignored silently."""
     known = {PREFIX + field.upper() for field in Settings.__struct_fields__ if field != "sources"}
     strange = (name for name in environ if name.startswith(PREFIX) and name not in known)
     return sorted(name for name in strange if not _SOURCE.fullmatch(name))
+
+
+def _check(settings: Settings) -> None:
+    """What must hold of a setting beyond its type, and of two of them together."""
+    _ = settings.web_networks, settings.smtp_server
+    _require_parts(f"{PREFIX}DATABASE_URL", settings.database_url)
+    _require_parts(f"{PREFIX}DATABASE_READ_URL", settings.database_read_url)
+    for name, url in settings.sources.items():
+        _require_parts(source_variable(name), url)
+    if not _MAILBOX.fullmatch(settings.mail_from):
+        raise SettingsError(
+            f"{PREFIX}MAIL_FROM: {settings.mail_from!r} is not one address;"
+            " give one such as Jobyard <jobyard@example.org>"
+        )
+    if settings.lease < 2 * settings.heartbeat:
+        raise SettingsError(
+            f"{PREFIX}LEASE ({settings.lease} s) must be at least twice {PREFIX}HEARTBEAT"
+            f" ({settings.heartbeat} s), or one late heartbeat loses a job"
+        )
+
+
+def _require_parts(variable: str, url: str | None) -> None:
+    try:
+        _ = url and urlsplit(url).port
+    except ValueError:  # its text may hold the password
+        advice = "percent-encode what is special in a password"
+        raise SettingsError(f"{variable}: cannot be parsed; {advice}") from None
 
 
 def _sources(environ: Mapping[str, str]) -> dict[str, str]:
@@ -254,6 +327,32 @@ def _sources(environ: Mapping[str, str]) -> dict[str, str]:
             _convert({"sources": {name: url}}, variable)
             found[name] = url
     return found
+
+
+def _smtp_server(url: SplitResult, port: int) -> SmtpServer:
+    host, user, password = url.hostname or "", unquote(url.username or ""), unquote(url.password or "")
+    problems = {
+        "names no host": not re.fullmatch(r"[\w.:-]+", host),
+        "has a ? or # in it; percent-encode a login": url.query or url.fragment,
+        "has a user without a password, or the other way round": bool(user) != bool(password),
+        "has a login beyond printable ASCII, which smtplib cannot send": not re.fullmatch(
+            r"[\x20-\x7e]*", user + password
+        ),
+        "would send the password unencrypted; use smtp+starttls:// or smtps://": user
+        and url.scheme == "smtp"
+        and not _is_loopback(host),
+    }
+    for problem, found in problems.items():
+        if found:
+            raise SettingsError(f"{PREFIX}SMTP_URL: {problem}")
+    return SmtpServer(url.scheme, host, port, user or None, password or None)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _convert(given: dict[str, Any], variable: str) -> Settings:

@@ -10,6 +10,7 @@ from worker.contract.errors import Cancelled, Fatal, JobError, Retryable
 from worker.contract.kind import Kind, KindError, hours, kind, minutes, seconds
 from worker.contract.payload import Payload, Result
 from worker.contract.queues import DATABASE, EMAIL, QUEUES, REPORT, UPKEEP, WEB, WEBHOOK, Queue
+from worker.contract.rights import Rights
 
 __all__ = [
     "DATABASE",
@@ -31,6 +32,7 @@ __all__ = [
     "Queue",
     "Result",
     "Retryable",
+    "Rights",
     "hours",
     "kind",
     "minutes",

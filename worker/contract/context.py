@@ -3,6 +3,8 @@
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol, TypeVar
 
+LARGEST_CHECKPOINT = 64 * 1024  # bytes of JSON; it is read with every claim
+
 T = TypeVar("T")
 
 
@@ -76,12 +78,13 @@ class Context(Protocol):
         """Note what is done, so that a later attempt need not do it again; committed when this returns.
 
         For effects in several steps on a place that takes no key. At most 64 KiB of JSON; the next one
-        replaces it.
+        replaces it, and None clears it. What happens between an effect and its checkpoint is not noted, so
+        save after each step whose repetition hurts. While the ledger is away this waits some seconds.
 
         Raises:
             Cancelled: the job was taken from this worker, so nothing was noted.
-            Retryable: the ledger is away.
-            ValueError: it is too large.
+            Retryable: the ledger is away, and whether it was noted is uncertain.
+            TypeError, ValueError: it is no JSON, or too large.
         """
 
     def save_artifact(

@@ -4,7 +4,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from worker.settings import Settings, SettingsError, unknown_variables
+from worker.settings import Settings, SettingsError, source_variable, unknown_variables
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -88,6 +88,10 @@ def test_settings_survive_the_way_to_a_child_process() -> None:
         lease=9.5,
         worker_concurrency=3,
         web_allow="127.0.0.0/8",
+        definitions="/definitions",
+        sources={"shop": "postgresql://joe:s3cret@h/shop", "old_shop": "postgres://h/old"},
+        smtp_url="smtps://joe:s3cret@mail.example.org",
+        mail_from="Shop <shop@example.org>",
     )
     assert Settings.from_environment(settings.environment()) == settings
 
@@ -100,6 +104,138 @@ def test_settings_cannot_be_changed() -> None:
 def test_misspelt_variables_are_found() -> None:
     environ = {"JOBYARD_API_PROT": "1", "JOBYARD_API_PORT": "1", "PATH": "/bin"}
     assert unknown_variables(environ) == ["JOBYARD_API_PROT"]
+
+
+def test_each_data_source_is_a_variable_of_its_own() -> None:
+    settings = Settings.from_environment(
+        {
+            "JOBYARD_SOURCE_SHOP_URL": "postgresql://h/shop",
+            "JOBYARD_SOURCE_OLD_SHOP_2_URL": "postgresql+psycopg2://h/old",
+            "JOBYARD_SOURCE_EMPTY_URL": "",
+        }
+    )
+    assert settings.sources == {"shop": "postgresql://h/shop", "old_shop_2": "postgresql+psycopg2://h/old"}
+    assert source_variable("old_shop_2") == "JOBYARD_SOURCE_OLD_SHOP_2_URL"
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "reason"),
+    [
+        ("SOURCE_SHOP_URL", "mysql://joe:s3cret@h/shop", "matching regex"),
+        (
+            "SOURCE_SHOP_URL",
+            "postgresql://joe:s3cret/x@h/shop",
+            "percent-encode what is special in a password",
+        ),
+        ("SOURCE_SHOP_URL", "postgresql://joe:s3cret#x@h/shop", "percent-encode"),
+        ("SOURCE_SHOP_URL", "postgresql://joe:s3cret@[h/shop", "percent-encode"),
+        ("DATABASE_URL", "postgresql://joe:s3cret/x@h/shop", "percent-encode"),
+        ("DATABASE_READ_URL", "postgresql://joe:s3cret?x@h/shop", "percent-encode"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_by_its_url_is_refused_without_the_url(
+    name: str, url: str, reason: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({f"JOBYARD_{name}": url})
+    assert str(caught.value).startswith(f"JOBYARD_{name}: ")
+    assert reason in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_variables_that_only_look_like_sources_are_found() -> None:
+    environ = ("JOBYARD_SOURCE_SHOP_URL", "JOBYARD_SOURCE_SHOP", "JOBYARD_SOURCE_shop_URL", "JOBYARD_SOURCES")
+    assert unknown_variables(environ) == [
+        "JOBYARD_SOURCES",
+        "JOBYARD_SOURCE_SHOP",
+        "JOBYARD_SOURCE_shop_URL",
+    ]
+
+
+def test_the_folder_of_definitions_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings(definitions="mine").definitions_path == tmp_path / "mine"
+    assert Settings().definitions_path is None
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "jobyard@localhost",
+        "Jobyard <jobyard@example.org>",
+        "<jobyard@example.org>",
+        '"Shop, Berlin" <a@b>',
+        "Grüße <grüße@exämple.org>",
+    ],
+)
+def test_mails_have_one_sender(sender: str) -> None:
+    assert Settings.from_environment({"JOBYARD_MAIL_FROM": sender}).mail_from == sender
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "Jobyard",
+        "jobyard@",
+        "@localhost",
+        "a@b, c@d",
+        "a@b c@d",
+        "Shop, Berlin <a@b>",
+        "Shop <a@b",
+        "Shop <a@b> x",
+        "a@b\nBcc: everybody@example.org",
+        "Shop\r\nBcc: x <a@b>",
+        "a@b\n",
+        "group: a@b;",
+    ],
+)
+def test_a_sender_that_is_no_one_address_is_refused(sender: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"JOBYARD_MAIL_FROM: .* is not one address; give one such as Jobyard"
+    ):
+        Settings.from_environment({"JOBYARD_MAIL_FROM": sender})
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("smtp://mail.example.org", ("smtp", "mail.example.org", 25, None, None)),
+        ("smtp+starttls://mail/", ("smtp+starttls", "mail", 587, None, None)),
+        ("smtps://joe%40b.c:p%40%3A%2F%20@mail", ("smtps", "mail", 465, "joe@b.c", "p@:/ ")),
+        ("smtp://joe:hush@127.0.0.1:2525", ("smtp", "127.0.0.1", 2525, "joe", "hush")),
+        ("smtp://joe:hush@[::1]", ("smtp", "::1", 25, "joe", "hush")),
+    ],
+)
+def test_a_mail_server_is_taken_apart(url: str, parts: tuple[object, ...]) -> None:
+    server = Settings.from_environment({"JOBYARD_SMTP_URL": url}).smtp_server
+    assert server is not None
+    assert (server.scheme, server.host, server.port, server.user, server.password) == parts
+    assert "hush" not in repr(server)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://mail", "Expected `str` matching regex"),
+        ("smtp://mail/path", "Expected `str` matching regex"),
+        ("smtp://:25", "names no host"),
+        ("smtp://mail?tls=no", "has a [?] or # in it"),
+        ("smtp://mail:hush99", "cannot be parsed"),
+        ("smtp://mail:70000", "cannot be parsed"),
+        ("smtps://joe@mail", "has a user without a password"),
+        ("smtps://:hush@mail", "has a user without a password"),
+        ("smtps://joe:hush?x@mail", "cannot be parsed; percent-encode a login"),
+        ("smtps://joe:hush#x@mail", "cannot be parsed; percent-encode a login"),
+        ("smtps://joe:hüsh@mail", "has a login beyond printable ASCII"),
+        ("smtps://joe:hush%0d%0aX@mail", "has a login beyond printable ASCII"),
+        ("smtp://joe:hush@mail", "would send the password unencrypted"),
+        ("smtp://joe:hush@127.0.0.1.example.org", "would send the password unencrypted"),
+    ],
+)
+def test_a_mail_server_that_contradicts_itself_is_refused_without_its_password(url: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=f"JOBYARD_SMTP_URL: .*({reason})") as caught:
+        Settings.from_environment({"JOBYARD_SMTP_URL": url})
+    assert "hush" not in str(caught.value)
 
 
 def test_every_setting_says_what_it_is() -> None:
