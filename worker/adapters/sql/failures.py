@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg2
 from psycopg2.errors import QueryCanceled
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from worker.contract import Fatal, Retryable
 
 # SQLSTATE classes (PostgreSQL documentation, appendix A) after which another attempt may succeed: connection,
-# serialization and deadlock, resources, intervention by an operator, system error.
-_PASSING = ("08", "40", "53", "57", "58", "55")
+# serialization and deadlock, resources, objects in use, intervention by an operator, system error; and of
+# class 25 the two by which a server ends a session that kept its transaction open for too long.
+_PASSING = ("08", "40", "53", "55", "57", "58", "25P03", "25P04")
 
 
 @contextmanager
@@ -23,6 +25,8 @@ def translated(source: str) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise _verdict(source, error.orig) from error
+    except psycopg2.Error as error:  # of a cursor that SQLAlchemy does not watch: COPY needs one
+        raise _verdict(source, error) from error
     except SQLAlchemyError as error:
         raise Fatal(f"data source {source!r}: {type(error).__name__}") from error
 

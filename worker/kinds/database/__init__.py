@@ -1,0 +1,1 @@
+"""Kinds that write into the data sources which the operator declared."""
