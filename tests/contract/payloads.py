@@ -45,7 +45,8 @@ def _strategy(of: inspect.Type) -> Json:  # noqa: PLR0911 - one for each sort of
             return st.sampled_from([member.value for member in members])
         case inspect.DictType(key_type=keys, value_type=values):
             return st.dictionaries(_strategy(keys), _strategy(values), max_size=_LARGEST)
-    return _collection(of) or _scalar(of)
+    collection = _collection(of)
+    return _scalar(of) if collection is None else collection
 
 
 def _optional(of: inspect.Type) -> bool:

@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = {"worker.runtime", "worker.adapters", "worker.celery"}
-VENDORS = {"urllib3"}  # of the adapters
+AT_ONCE = {"urllib3"}  # vendors of the adapters
+LAZY = {"jinja2", "typst", "vl_convert", "xlsxwriter"}  # vendors that the first job loads that needs them
+VENDORS = AT_ONCE | LAZY
 CARRIERS = {"celery", "kombu", "redis", "falcon"}
 
 SETTINGS = """
@@ -52,7 +54,8 @@ def test_a_process_loads_nothing_of_what_is_not_its_business(
 def test_a_worker_of_the_platform_serves_every_port_of_every_kind(tmp_path: Path) -> None:
     """Its composition root refuses to start where an adapter is missing."""
     loaded = _loaded_by("import worker.celery", tmp_path)
-    assert loaded >= WORK | VENDORS  # so the names above are those of real modules
+    assert loaded >= WORK | AT_ONCE  # so the names above are those of real modules
+    assert not loaded & LAZY  # six idle workers stay small
 
 
 def _loaded_by(program: str, home: Path) -> set[str]:

@@ -5,14 +5,18 @@ the files happens here. Connecting to a source, or rendering anything, must not.
 """
 
 from worker.definitions.faults import DefinitionError, Fault
-from worker.definitions.folder import Definitions, load
+from worker.definitions.folder import SECTIONS, SHIPPED, Definitions, load
 from worker.definitions.parameter import Parameter, ParameterError, bind
 from worker.definitions.report import Chart, Column, Report, ReportTable
-from worker.definitions.source import LoadTable, Source
+from worker.definitions.schema import schema
+from worker.definitions.source import LEDGER, LoadTable, Source
 from worker.definitions.statement import Statement
 from worker.definitions.template import Template
 
 __all__ = [
+    "LEDGER",
+    "SECTIONS",
+    "SHIPPED",
     "Chart",
     "Column",
     "DefinitionError",
@@ -28,4 +32,5 @@ __all__ = [
     "Template",
     "bind",
     "load",
+    "schema",
 ]

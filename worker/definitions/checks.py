@@ -1,43 +1,43 @@
 """What must hold of a definition beyond the types of its fields."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-from sqlalchemy import text
+import msgspec
 
+from worker.definitions.complaint import Complaint
 from worker.definitions.parameter import Parameter, ParameterError
 from worker.definitions.report import Report
-from worker.definitions.source import Source
+from worker.definitions.source import LEDGER, Source
 from worker.definitions.statement import Statement
 from worker.definitions.template import HTML, SUBJECT, TEXT, Template
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-LAYOUTS = ("layout.typ", "layout.html")
+NAMING = "lower-case letters, digits and _, from a letter on, 63 at most"
 
 _ORDERED = {"integer", "number", "date", "timestamp"}
+# As SQLAlchemy's `text` finds them, which a test holds this against; importing it takes a start's time.
+_WORD = re.compile(r"(?<![:\w\\]):(\w+)(?![:\w])")
+_DATA = {"data", "datasets", "url"}  # of Vega-Lite; a url is an image's
 
 
-class Complaint(NamedTuple):
-    """Something wrong, at a path of keys in its file."""
-
-    path: tuple[str, ...]
-    reason: str
-
-
-def check_source(source: Source) -> Iterator[Complaint]:
-    """Tables that upsert need a key."""
-    for name, table in source.tables.items():
+def check_source(source: Source, name: str) -> Iterator[Complaint]:
+    """Tables that upsert need a key, and the ledger has none to load."""
+    if name == LEDGER and source.tables:
+        yield Complaint(("tables",), "nothing can be loaded into the platform's own ledger")
+    for named, table in source.tables.items():
         if "upsert" in table.modes and not table.key:
-            yield Complaint(("tables", name, "modes"), "upsert needs `key`, the columns of a unique index")
+            yield Complaint(("tables", named, "modes"), "upsert needs `key`, the columns of a unique index")
         if table.columns and not set(table.key) <= set(table.columns):
-            yield Complaint(("tables", name, "columns"), "must hold the columns of `key`")
+            yield Complaint(("tables", named, "columns"), "must hold the columns of `key`")
 
 
 def check_statement(statement: Statement, sources: Collection[str]) -> Iterator[Complaint]:
     """The source is known, and the SQL names the parameters that there are."""
     yield from _check_source_name(statement.source, sources)
+    if statement.source == LEDGER:
+        yield Complaint(("source",), "no statement runs on the platform's own ledger")
     yield from _check_parameters(statement.parameters)
     yield from _check_sql(("sql",), statement.sql, statement.parameters)
     yield from _check_use([statement.sql], statement.parameters)
@@ -55,8 +55,7 @@ def check_report(report: Report, sources: Collection[str], folder: Path) -> Iter
         yield from _check_name(("charts", name))
         if chart.table not in report.tables:
             yield Complaint(("charts", name, "table"), f"there is no table {chart.table!r} in this report")
-        if "data" in chart.spec:
-            yield Complaint(("charts", name, "spec", "data"), "a chart draws its table, and no other data")
+        yield from _check_spec(("charts", name, "spec"), chart.spec)
     yield from _check_links(folder)
 
 
@@ -79,21 +78,54 @@ def _check_source_name(source: str, sources: Collection[str]) -> Iterator[Compla
 
 def _check_parameters(parameters: Mapping[str, Parameter]) -> Iterator[Complaint]:
     for name, parameter in parameters.items():
-        path = ("parameters", name)
-        yield from _check_name(path)
-        for field in ("min", "max"):
-            if getattr(parameter, field) is not None and parameter.type not in _ORDERED:
-                yield Complaint((*path, field), f"a {parameter.type} has none")
-        if parameter.default is not None:
-            try:
-                parameter.value(parameter.default)
-            except (ParameterError, TypeError) as error:
-                yield Complaint((*path, "default"), f"does not fit its own parameter: {error}")
+        yield from _check_name(("parameters", name))
+        # The later ones lean on the earlier: a default is held against choices, a choice against limits.
+        for check in (_check_limits, _check_choices, _check_default):
+            if complaints := list(check(("parameters", name), parameter)):
+                yield from complaints
+                break
+
+
+def _check_limits(path: tuple[str, ...], parameter: Parameter) -> Iterator[Complaint]:
+    limits = {field: limit for field in ("min", "max") if (limit := getattr(parameter, field)) is not None}
+    if parameter.type not in _ORDERED:
+        yield from (Complaint((*path, field), f"a {parameter.type} has none") for field in limits)
+        return
+    misfits = [
+        misfit
+        for field, limit in limits.items()
+        for misfit in _check_fit((*path, field), parameter.converted, limit)
+    ]
+    yield from misfits
+    if not misfits and limits.keys() == {"min", "max"}:
+        least, greatest = map(parameter.converted, limits.values())
+        if least > greatest:
+            yield Complaint((*path, "min"), "is greater than `max`")
+
+
+def _check_choices(path: tuple[str, ...], parameter: Parameter) -> Iterator[Complaint]:
+    free = msgspec.structs.replace(parameter, list=False, choices=())
+    for choice in parameter.choices:
+        yield from _check_fit((*path, "choices"), free.value, choice)
+
+
+def _check_default(path: tuple[str, ...], parameter: Parameter) -> Iterator[Complaint]:
+    if parameter.default is not None:
+        yield from _check_fit((*path, "default"), parameter.value, parameter.default)
+
+
+def _check_fit(
+    path: tuple[str, ...], convert: Callable[[object], object], given: object
+) -> Iterator[Complaint]:
+    try:
+        convert(given)
+    except ParameterError as error:
+        yield Complaint(path, f"does not fit its own parameter: {error}")
 
 
 def _check_sql(path: tuple[str, ...], sql: str, parameters: Mapping[str, Parameter]) -> Iterator[Complaint]:
     for word in sorted(_words(sql) - set(parameters)):
-        yield Complaint(path, f":{word} is no parameter; write \\:{word} where none is meant")
+        yield Complaint(path, f":{word} is no parameter; where none is meant write \\:{word} in a '''text'''")
 
 
 def _check_use(statements: Iterable[str], parameters: Mapping[str, Parameter]) -> Iterator[Complaint]:
@@ -103,16 +135,29 @@ def _check_use(statements: Iterable[str], parameters: Mapping[str, Parameter]) -
 
 
 def _words(sql: str) -> set[str]:
-    """The parameters that a statement names, as SQLAlchemy finds them."""
-    return set(text(sql).compile().params)
+    """The parameters that a statement names."""
+    return set(_WORD.findall(sql))
+
+
+def _check_spec(path: tuple[str, ...], spec: object) -> Iterator[Complaint]:
+    """A chart names no data, neither at its top nor in a layer or a look-up."""
+    if isinstance(spec, list):
+        for item in spec:
+            yield from _check_spec(path, item)
+    elif isinstance(spec, dict):
+        for key, inner in spec.items():
+            if key in _DATA:
+                yield Complaint((*path, key), "a chart draws its table, and no other data")
+            else:
+                yield from _check_spec((*path, key), inner)
 
 
 def _check_name(path: tuple[str, ...]) -> Iterator[Complaint]:
     if not NAME.fullmatch(path[-1]):
-        yield Complaint(path, f"{path[-1]!r} is no name: lower-case letters, digits and _, from a letter on")
+        yield Complaint(path, f"{path[-1]!r} is no name: {NAMING}")
 
 
 def _check_links(folder: Path) -> Iterator[Complaint]:
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
-            yield Complaint((), f"{path.relative_to(folder)} is a link; a layout stays in its folder")
+            yield Complaint((), f"{path.relative_to(folder)} is a link; what is beside it must be files")

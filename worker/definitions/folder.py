@@ -1,6 +1,6 @@
 """Reading the folders of definitions, and checking each against the others."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -9,12 +9,13 @@ import msgspec
 
 from worker.definitions.checks import (
     NAME,
-    Complaint,
+    NAMING,
     check_report,
     check_source,
     check_statement,
     check_template,
 )
+from worker.definitions.complaint import Complaint
 from worker.definitions.faults import DefinitionError, Fault
 from worker.definitions.file import read
 from worker.definitions.report import Report
@@ -27,6 +28,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
     {"sources": Source, "statements": Statement, "reports": Report, "templates": Template}
 )
 FILES = MappingProxyType({"reports": "report.toml", "templates": "template.toml"})  # in a folder of its own
+_ASIDE = (".", "README")  # beginnings of names that are none of ours
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -43,7 +45,7 @@ class Definitions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(own: Path | None) -> Definitions:
-    """Read the definitions that come along and one's own; of two with the same name one's own stands.
+    """Read all definitions: those that come along, and one's own, which stand in place of namesakes.
 
     Args:
         own: the folder of the setting `definitions`, with the folders sources, statements, reports and
@@ -52,10 +54,10 @@ def load(own: Path | None) -> Definitions:
     Raises:
         DefinitionError: lists everything that is wrong, with file and line.
     """
-    if own is not None and not own.is_dir():
-        raise DefinitionError([Fault(own, 1, "there is no such folder; JOBYARD_DEFINITIONS names it")])
-    faults: list[Fault] = []
-    files = {section: _find([SHIPPED, *([own] if own else [])], section, faults) for section in SECTIONS}
+    folders = [SHIPPED] if own is None else [SHIPPED, own]
+    faults = [] if own is None else list(_strangers(own))
+    files = {section: _find(folders, section, faults) for section in SECTIONS}
+    known = set(files["sources"])
 
     def read_all(
         section: str, kind: type[T], check: Callable[[T, Path], Iterable[Complaint]]
@@ -63,10 +65,8 @@ def load(own: Path | None) -> Definitions:
         read_each = {name: read(path, kind, check, faults) for name, path in files[section].items()}
         return {name: definition for name, definition in read_each.items() if definition is not None}
 
-    sources = read_all("sources", Source, lambda source, _: check_source(source))
-    known = set(files["sources"])
     definitions = Definitions(
-        sources=sources,
+        sources=read_all("sources", Source, lambda source, path: check_source(source, path.stem)),
         statements=read_all("statements", Statement, lambda statement, _: check_statement(statement, known)),
         reports=read_all("reports", Report, lambda report, path: check_report(report, known, path.parent)),
         report_folders={name: path.parent for name, path in files["reports"].items()},
@@ -80,18 +80,36 @@ def load(own: Path | None) -> Definitions:
     return definitions
 
 
+def _strangers(own: Path) -> Iterator[Fault]:
+    """Folders whose names are none of ours: misspellings, whose files would be ignored silently."""
+    if not own.is_dir():
+        yield Fault(own, 1, "there is no such folder; JOBYARD_DEFINITIONS names it")
+        return
+    for path in sorted(own.iterdir()):
+        if path.is_dir() and path.name not in SECTIONS and not path.name.startswith(_ASIDE):
+            yield Fault(path, 1, f"is none of the folders {', '.join(SECTIONS)}")
+
+
 def _find(folders: Iterable[Path], section: str, faults: list[Fault]) -> dict[str, Path]:
     """The files of a section by name, a later folder's in place of an earlier one's."""
     found: dict[str, Path] = {}
-    for folder in folders:
-        for path in sorted((folder / section).glob("*")):
-            if path.name.startswith((".", "README")):
-                continue
-            name, file = (path.name, path / FILES[section]) if section in FILES else (path.stem, path)
-            if not NAME.fullmatch(name):
-                faults.append(Fault(path, 1, "a name is lower-case letters, digits and _, from a letter on"))
-            elif file.suffix != ".toml" or not file.is_file():
-                faults.append(Fault(path, 1, f"expected {FILES.get(section, 'a file NAME.toml')} here"))
-            else:
-                found[name] = file
+    for folder in (folder / section for folder in folders):
+        if folder.is_dir():
+            paths = [path for path in sorted(folder.iterdir()) if not path.name.startswith(_ASIDE)]
+            found |= dict(filter(None, (_named(section, path, faults) for path in paths)))
+        elif folder.exists():
+            faults.append(Fault(folder, 1, "is no folder"))
     return found
+
+
+def _named(section: str, path: Path, faults: list[Fault]) -> tuple[str, Path] | None:
+    """The name and the file of a definition; None, with a fault added, where it is none."""
+    inner = FILES.get(section)
+    name, file = (path.name, path / inner) if inner else (path.stem, path)
+    if not file.is_file() or file.suffix != ".toml":
+        faults.append(Fault(path, 1, f"expected {f'a folder NAME with {inner}' if inner else 'NAME.toml'}"))
+    elif not NAME.fullmatch(name):
+        faults.append(Fault(path, 1, f"{name!r} is no name: {NAMING}"))
+    else:
+        return name, file
+    return None

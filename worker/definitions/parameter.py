@@ -1,10 +1,11 @@
 """Parameters of statements, reports and templates: their types, and the values that jobs give them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -13,16 +14,19 @@ from msgspec import Meta
 Type = Literal["text", "integer", "number", "boolean", "date", "timestamp", "uuid", "json"]
 
 # The JSON types are strict; a date, a time or an id is written as a string.
-_TYPES: Mapping[Type, Any] = {
-    "text": Annotated[str, Meta(pattern=r"^[^\x00]*$")],  # PostgreSQL's text holds no NUL
-    "integer": Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)],
-    "number": Decimal,
-    "boolean": bool,
-    "date": date,
-    "timestamp": datetime,
-    "uuid": UUID,
-    "json": Any,
-}
+_TYPES: Mapping[Type, Any] = MappingProxyType(
+    {
+        "text": str,
+        "integer": Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)],
+        "number": Decimal,
+        "boolean": bool,
+        "date": date,
+        "timestamp": datetime,
+        "uuid": UUID,
+        "json": Any,
+    }
+)
+_DIGITS = 1000  # of a number, before and behind the point; PostgreSQL takes more, few others do
 
 
 class ParameterError(ValueError):
@@ -50,42 +54,59 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Raises:
             ParameterError: it does not fit.
         """
+        limits = self._limits()
         if not self.list:
-            return self._single(given)
+            return self._within(limits, self.converted(given))
         if not isinstance(given, list):
             raise ParameterError("expected a list")
         if len(given) > self.max_length:
             raise ParameterError(f"has {len(given)} items, at most {self.max_length} are taken")
-        return [self._single(item) for item in given]
+        return [self._within(limits, self.converted(item)) for item in given]
 
-    def _single(self, given: object) -> Any:
-        value = self._converted(given)
-        if self.choices and value not in [self._converted(choice) for choice in self.choices]:
+    def converted(self, given: object) -> Any:
+        """One value of its type, whatever its limits.
+
+        Raises:
+            ParameterError: it is of another type, or cannot be written down.
+        """
+        try:
+            if isinstance(given, str):
+                given.encode()  # lone surrogates, which JSON may hold, are no text
+            if isinstance(given, float) and self.type == "number":
+                given = Decimal(repr(given))  # as it was written
+            value = msgspec.convert(given, _TYPES[self.type])
+            return _REFINED[self.type](value) if self.type in _REFINED else value
+        except msgspec.ValidationError as error:
+            raise ParameterError(_reason(error)) from None
+        except UnicodeEncodeError:
+            raise ParameterError("holds characters that are no Unicode") from None
+
+    def _limits(self) -> "_Limits":
+        least, greatest = (None if limit is None else self.converted(limit) for limit in (self.min, self.max))
+        return _Limits([self.converted(choice) for choice in self.choices], least, greatest)
+
+    def _within(self, limits: "_Limits", value: Any) -> Any:
+        if limits.choices and value not in limits.choices:
             raise ParameterError(f"expected one of {', '.join(map(str, self.choices))}")
-        if self.min is not None and value < self._converted(self.min):
+        if limits.least is not None and value < limits.least:
             raise ParameterError(f"is less than {self.min}")
-        if self.max is not None and value > self._converted(self.max):
+        if limits.greatest is not None and value > limits.greatest:
             raise ParameterError(f"is greater than {self.max}")
         if isinstance(value, str) and len(value) > self.max_length:
             raise ParameterError(f"has {len(value)} characters, at most {self.max_length} are taken")
         return value
 
-    def _converted(self, given: object) -> Any:
-        if self.type == "number" and isinstance(given, float):
-            given = Decimal(repr(given))  # as it was written
-        try:
-            value = msgspec.convert(given, _TYPES[self.type])
-        except msgspec.ValidationError as error:
-            raise ParameterError(_reason(error)) from None
-        if isinstance(value, Decimal) and not value.is_finite():
-            raise ParameterError("expected a finite number")
-        if isinstance(value, datetime) and value.tzinfo is None:
-            return value.replace(tzinfo=UTC)
-        return value
+
+class _Limits(NamedTuple):
+    choices: list[Any]  # empty: any value
+    least: Any
+    greatest: Any
 
 
 def bind(parameters: Mapping[str, Parameter], given: Mapping[str, object]) -> dict[str, Any]:
     """The values of all parameters, by name: given ones, defaults, and None for what may be left out.
+
+    A null counts as not given.
 
     Raises:
         ParameterError: names the parameter and says what is wrong, or which there are.
@@ -108,8 +129,47 @@ def _bound(name: str, parameter: Parameter, given: Mapping[str, object]) -> Any:
         return parameter.value(value)
     except ParameterError as error:
         raise ParameterError(f"{name}: {error}") from None
+    except RecursionError:
+        raise ParameterError(f"{name}: is nested too deeply") from None
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ParameterError("holds a NUL character")
+    return value
+
+
+def _number(value: Decimal) -> Decimal:
+    if not value.is_finite():
+        raise ParameterError("expected a finite number")
+    if len(value.as_tuple().digits) > _DIGITS or abs(value.adjusted()) > _DIGITS:
+        raise ParameterError(f"expected a number of at most {_DIGITS} digits")
+    return value
+
+
+def _timestamp(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ParameterError("is not between the years 1 and 9999 UTC") from None
+
+
+def _json(value: object) -> object:
+    try:
+        msgspec.json.encode(value)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"cannot be written as JSON: {error}") from None
+    return value
+
+
+# What a type asks for beyond what msgspec checks.
+_REFINED: Mapping[Type, Callable[[Any], Any]] = MappingProxyType(
+    {"text": _text, "number": _number, "timestamp": _timestamp, "json": _json}
+)
 
 
 def _reason(error: msgspec.ValidationError) -> str:
-    reason = re.sub(r" - at `.*$", "", str(error))
+    reason = re.sub(r" - at `.*`$", "", str(error))
     return reason[:1].lower() + reason[1:]

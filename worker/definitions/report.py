@@ -28,9 +28,15 @@ class ReportTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     sql: Annotated[str, Meta(min_length=1, description="A SELECT; `:name` stands for a parameter.")]
     title: Annotated[str, Meta(description="Its heading; empty: its name.")] = ""
     max_rows: Annotated[
-        Annotated[int, Meta(ge=1, le=20_000)],
+        Annotated[int, Meta(ge=1, le=5_000)],
         Meta(description="Rows shown in PDF and HTML, and drawn in charts; CSV and XLSX hold all."),
     ] = 1000
+    style: Annotated[
+        Literal["rows", "figures", "charts"],
+        Meta(
+            description="How PDF and HTML show it; figures: its first row, large; charts: its charts alone."
+        ),
+    ] = "rows"
     columns: Annotated[dict[str, Column], Meta(description="By their names in the query.")] = {}
 
 

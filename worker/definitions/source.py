@@ -6,7 +6,10 @@ import msgspec
 from msgspec import Meta
 
 Mode = Literal["append", "upsert", "replace"]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$")]
+# The last look-ahead, for Python's $ would let a newline pass.
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$(?!\n)")]
+
+LEDGER = "ledger"  # the shipped source: the platform's own database, which nothing may write
 
 
 class LoadTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,10 +32,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     description: Annotated[str, Meta(description="What is in it.")] = ""
     statement_timeout: Annotated[
-        Annotated[float, Meta(gt=0)], Meta(description="Seconds that one statement of a job may run.")
+        Annotated[float, Meta(ge=0.001, le=86400)],
+        Meta(description="Seconds that one statement of a job may run."),
     ] = 120.0
     markers: Annotated[
-        Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_$]*\.[A-Za-z_][A-Za-z0-9_$]*$")],
+        Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_$]*\.[A-Za-z_][A-Za-z0-9_$]*$(?!\n)")],
         Meta(description="Table, with its schema, that notes which jobs were applied; made where it can be."),
     ] = "public.jobyard_applied"
     tables: Annotated[dict[Name, LoadTable], Meta(description="What `database.load` may write.")] = {}

@@ -1,0 +1,109 @@
+"""`report.render`: render a report of the operator's, and keep the file as an artifact."""
+
+import re
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from worker.contract import REPORT, Context, Payload, Result, kind, minutes
+from worker.contract.ports import ReportFormat, ReportOrder, Reports
+
+NAME = r"^[a-z][a-z0-9_]{0,62}$"
+
+CONTENT_TYPES = MappingProxyType(
+    {
+        "pdf": "application/pdf",
+        "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "csv": "text/csv; charset=utf-8; header=present",
+        "html": "text/html; charset=utf-8",
+    }
+)
+
+ReportName = Annotated[
+    str, Meta(pattern=NAME, description="A report that the operator defined.", examples=["activity"])
+]
+Format = Annotated[
+    ReportFormat,
+    Meta(
+        description="pdf and html show tables up to a length, and charts; xlsx and csv hold all rows.",
+        examples=["pdf"],
+    ),
+]
+Params = Annotated[
+    dict[str, Any],
+    Meta(
+        max_length=100,
+        description="The report's parameters by name; times are RFC 3339, UTC where they have no offset.",
+        examples=[{"since": "2026-11-01T00:00:00Z"}],
+    ),
+]
+TableName = Annotated[str, Meta(pattern=NAME)]
+Table = Annotated[
+    TableName | None,
+    Meta(description="Which table a csv holds; unset: the report's first.", examples=["kinds"]),
+]
+
+
+class ReportRender(Payload, frozen=True, kw_only=True):
+    """Which report to render, and as what."""
+
+    report: ReportName
+    format: Format = "pdf"
+    params: Params = {}  # noqa: RUF012 - msgspec makes a new one for each payload
+    table: Table = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no schema can: msgspec reports a ValueError as an error of validation."""
+        # Once more than in the schema: a search for `$` lets a final line feed pass, a full match does not.
+        if not re.fullmatch(NAME, self.report):
+            raise ValueError("report: is no name of a report")
+        if self.table is not None and self.format != "csv":
+            raise ValueError(f"table: a {self.format} holds all tables; only a csv holds a single one")
+
+    def describe(self) -> str:
+        """Report and format; the parameters may be private."""
+        return f"{self.report} as {self.format}"
+
+
+class ReportRendered(Result, frozen=True, kw_only=True):
+    """The file, which is an artifact of the job."""
+
+    report: Annotated[str, Meta(description="The report.")]
+    format: Annotated[str, Meta(description="Its format.")]
+    artifact: Annotated[str, Meta(description="The artifact's name, `<report>.<format>`.")]
+    rows: Annotated[dict[str, int], Meta(description="Rows of each table, those left out included.")]
+    truncated: Annotated[
+        tuple[str, ...], Meta(description="Tables of which a pdf or html shows only the first rows.")
+    ]
+    bytes: Annotated[int, Meta(description="Size of the file.")]
+    sha256: Annotated[str, Meta(description="Digest of the file, hexadecimal.")]
+
+
+@kind("report.render", queue=REPORT, deadline=minutes(10))
+def render(payload: ReportRender, ctx: Context, reports: Reports) -> ReportRendered:
+    """Render a report that the operator defined, and keep it as the artifact `<report>.<format>`.
+
+    All tables of a report show one state of its source. A report, table or parameter that does not exist
+    fails the job at once, with a message that lists those there are; a source that is away is tried again.
+    """
+
+    def between(rows: int) -> None:
+        ctx.check_cancelled()
+        ctx.progress(rows, note="rows read")
+
+    name = f"{payload.report}.{payload.format}"
+    order = ReportOrder(
+        report=payload.report, format=payload.format, params=payload.params, table=payload.table
+    )
+    with ctx.save_artifact(name, CONTENT_TYPES[payload.format]) as file:
+        rendered = reports.render(order, file, between)
+    return ReportRendered(
+        report=payload.report,
+        format=payload.format,
+        artifact=name,
+        rows=rendered.rows,
+        truncated=rendered.truncated,
+        bytes=rendered.bytes,
+        sha256=rendered.sha256,
+    )
