@@ -3,7 +3,7 @@
 Apart from its composition root (`api.wsgi`), so that a test makes one of what it likes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,6 +49,7 @@ class Deps:
     publisher: Carrier
     waiters: Waiters
     metrics: Metrics
+    draining: Callable[[], bool] = lambda: False  # whether the process stops
 
 
 def create_app(deps: Deps) -> App:
@@ -85,5 +86,5 @@ def _resources(deps: Deps) -> Mapping[str, object]:
         "/v1/kinds": Kinds(deps.catalog),
         "/v1/queues": Queues(ledger),
         "/healthz": Liveness(),
-        "/readyz": Readiness(ledger, deps.publisher.broker_up),
+        "/readyz": Readiness(ledger, deps.publisher.broker_up, deps.draining),
     }

@@ -19,15 +19,18 @@ def is_on() -> bool:
     return bool(monkey.is_module_patched("socket"))
 
 
-def teach_psycopg2(patience: float) -> None:
+def teach_psycopg2(connecting: float, answering: float) -> None:
     """Let psycopg2 wait cooperatively; COPY does not work from then on (psycopg documentation, "coroutines").
 
+    libpq's own time limits do not hold in this mode.
+
     Args:
-        patience: seconds of silence after which the server counts as gone. libpq's own time limits do not
-            hold in this mode.
+        connecting: seconds of silence after which the server of a new connection counts as gone.
+        answering: the same, of an open one.
     """
 
     def wait(connection: Any) -> None:
+        patience = connecting if connection.status == extensions.STATUS_SETUP else answering
         try:
             gevent_wait_callback(connection, timeout=patience)
         except TimeoutError:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.applications import App, Params, Request, Response
 from worker.contract.states import State
-from worker.enqueue import Refused, UnknownKind
+from worker.enqueue import KindNotAllowed, Refused, UnknownKind
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -42,6 +42,7 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     request_id: str | None = None
     errors: list[FieldError] | None = None  # which fields, and why
     known: list[str] | None = None  # the kinds that there are
+    allowed: list[str] | None = None  # patterns of the kinds that the key may submit
     state: State | None = None  # of the job that does not allow this
 
 
@@ -120,7 +121,20 @@ def _refused(_req: Request, _resp: Response, error: Refused, _params: Params) ->
         )
         problem.members["errors"] = [FieldError(error.field, error.reason)]
         raise problem
+    if isinstance(error, KindNotAllowed):
+        raise _not_allowed(error)
     raise invalid(422, error)
+
+
+def _not_allowed(error: KindNotAllowed) -> Problem:
+    return Problem(
+        403,
+        error.reason,
+        code="kind-not-allowed",
+        title="The key may not submit this kind",
+        headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'},  # RFC 6750, section 3.1
+        allowed=list(error.rights.patterns),
+    )
 
 
 def _ledger_failed(req: Request, resp: Response, error: Exception, params: Params) -> None:

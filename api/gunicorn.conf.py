@@ -4,6 +4,7 @@
 Each value stands here with its reason; what an operator may want to change is a setting.
 """
 
+import math
 import os
 import resource
 import shutil
@@ -15,9 +16,9 @@ from worker import logs
 from worker.settings import Settings
 
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's; it must be set before its first import
-_made_metrics = _METRICS not in os.environ
-if _made_metrics:
-    os.environ[_METRICS] = tempfile.mkdtemp(prefix="jobyard-api-metrics-")
+_OURS = "jobyard-api-metrics-"  # how a folder begins that was made here, perhaps before a reload (SIGHUP)
+if _METRICS not in os.environ:
+    os.environ[_METRICS] = tempfile.mkdtemp(prefix=_OURS)
 
 from api import metrics  # noqa: E402 - see above
 
@@ -43,8 +44,9 @@ worker_connections = 10_000
 # The master kills a process whose loop has not turned for so long: no request blocks it, so it hangs.
 timeout = 30
 
-# What is in flight may finish: an upload, say. Those who wait for a job are answered within a second.
-graceful_timeout = 30
+# From SIGTERM to SIGKILL. What is in flight may finish: an upload, say. Those who wait for a job are answered
+# at once. The supervisor, and what else stops this process, must give it longer.
+graceful_timeout = 30 + math.ceil(_settings.api_drain_delay)
 
 # Longer than the pause between two looks of a polling client (Retry-After: 1), and short, for a
 # stopping process waits for idle connections that long. A proxy in front should close its own sooner.
@@ -100,5 +102,6 @@ def child_exit(_server: Any, worker: Any) -> None:
 
 def on_exit(_server: Any) -> None:
     """Leave no folder behind that was made here."""
-    if _made_metrics:
-        shutil.rmtree(os.environ[_METRICS], ignore_errors=True)
+    folder = Path(os.environ[_METRICS])
+    if folder.name.startswith(_OURS):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -42,6 +42,7 @@ class Operation:
     public: bool = False  # needs no key
 
 
+_NO_RIGHT = "The key may not submit this kind (`kind-not-allowed`); `allowed` tells what it may submit."
 _NO_JOB = "This client has no such job."
 _FILE = {200: ("The file.", None), 206: ("The part that was asked for.", None), 304: ("Unchanged.", None)}
 _FILE_PROBLEMS = {404: "This client has no such artifact.", 416: "The range begins behind the end."}
@@ -52,6 +53,7 @@ OPERATIONS: Mapping[Request, Operation] = MappingProxyType(
             summary="Submit a job",
             answers={202: ("Accepted: it is in the ledger and will end in a final state.", Job)},
             problems={
+                403: _NO_RIGHT,
                 409: "The job that the Idempotency-Key stands for was pruned.",
                 413: "The body is too large.",
                 415: "The body is no plain JSON.",
@@ -82,7 +84,11 @@ OPERATIONS: Mapping[Request, Operation] = MappingProxyType(
         ("/v1/jobs/{job_id}/retry", "post"): Operation(
             summary="Run a failed or cancelled job again",
             answers={202: ("Queued again, with one more attempt.", Job)},
-            problems={404: _NO_JOB, 409: "It is in another state, or its payload was pruned."},
+            problems={
+                403: _NO_RIGHT,
+                404: _NO_JOB,
+                409: "It is in another state, or its payload was pruned.",
+            },
         ),
         ("/v1/jobs/{job_id}/artifacts/{name}", "get"): Operation(
             summary="Download a file that a job produced",
@@ -104,7 +110,7 @@ OPERATIONS: Mapping[Request, Operation] = MappingProxyType(
             headers=(_KNOWN, _RANGE),
         ),
         ("/v1/kinds", "get"): Operation(
-            summary="List the kinds of jobs, with the schemas of their payloads and results",
+            summary="List the kinds of jobs, with their schemas and whether this key may submit them",
             answers={200: ("All of them.", KindList), 304: ("Unchanged.", None)},
             headers=(_KNOWN,),
         ),

@@ -4,11 +4,17 @@ Gunicorn's master imports this module too, before any patching: nothing that mak
 connections may be imported here.
 """
 
+import functools
 import json
+import time
 from http import HTTPStatus
+from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 import gevent
+from gevent import monkey
+from gevent.pool import Pool
+from gevent.server import StreamServer
 from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.util import close, write
@@ -18,7 +24,8 @@ if TYPE_CHECKING:
     from api.wsgi import Api
 
 _SILENCE = 30.0  # seconds that a client may neither send what it announced nor take what it asked for
-_ROUND = 0.5  # seconds between two looks whether the process is to stop
+_LOOK = 0.1  # seconds between two looks whether the process is to stop, or has nothing left to finish
+_CLOSING = 6.0  # seconds at the end of the grace, for the last messages and the connections
 
 _STATUSES = {
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -29,24 +36,47 @@ _STATUSES = {
 
 
 class Worker(GeventWorker):
-    """A process of greenlets that answers those who wait before it stops."""
+    """A process of greenlets that stops without failing a request.
+
+    On SIGTERM it is not ready first (`/readyz`), and says `Connection: close` with each answer. A moment
+    later it closes its socket, answers those who wait for a job, and finishes what else is in flight.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._stop_at = float("inf")  # monotonic time
 
     def run(self) -> None:
-        """Serve until told to stop; then let go of everything."""
-        gevent.spawn(self._release_waiters)
+        """Serve until told to stop; then let go of everything.
+
+        In the place of gunicorn's own, which cannot close a socket between two requests: it looks once a
+        second whether to stop, and resets the connections that the kernel holds for it by then.
+        """
+        pool = Pool(self.worker_connections)
+        servers = [self._serve(listener, pool) for listener in self.sockets]
         try:
-            super().run()
+            while self.alive and time.monotonic() < self._stop_at:
+                self._turn()
+            self._finish(servers, pool)
         finally:
             self._api.close()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM, in a signal handler: be ready no more, and stop soon."""
+        if self.booted:
+            self._api.draining = True
+            self._stop_at = min(self._stop_at, time.monotonic() + self._api.drain_delay)
+        else:
+            super().handle_exit(sig, frame)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:
         """Answer one request of a client that must not fall silent in its middle."""
         sock.settimeout(_SILENCE)
-        more = super().handle_request(listener_name, req, sock, addr)
-        if not self.alive:
-            # As gunicorn ends a connection; it would wait for a next request of those it kept open.
-            raise StopIteration
-        return more
+        # Gunicorn asks first when it writes the head of the answer. Were it to decide anew afterwards, it
+        # would close connections of which the client was told that it may keep them.
+        asked = req.should_close
+        req.should_close = functools.cache(lambda: self._api.draining or asked())
+        return super().handle_request(listener_name, req, sock, addr)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer what is no HTTP with a problem, as everything else.
@@ -62,11 +92,31 @@ class Worker(GeventWorker):
         except OSError:
             close(client)
 
-    def _release_waiters(self) -> None:
-        # A look at `alive` and no signal handler: it ends as well when the process served its share.
-        while self.alive:
-            gevent.sleep(_ROUND)
+    def _serve(self, listener: Any, pool: Pool) -> StreamServer:
+        listener.setblocking(1)
+        server = StreamServer(
+            listener, handle=functools.partial(self.handle, cast("Any", _Address(listener))), spawn=pool
+        )
+        if self.cfg.workers > 1:
+            server.max_accept = 1  # the others want their share
+        server.start()
+        return server
+
+    def _finish(self, servers: list[StreamServer], pool: Pool) -> None:
+        give_up_at = time.monotonic() + self.cfg.graceful_timeout - self._api.drain_delay - _CLOSING
+        self._api.draining = True  # it may have served its share of requests, and was not told
+        for server in servers:
+            _close(server)
         self._api.release()
+        while len(pool) and time.monotonic() < give_up_at:
+            self._turn()
+        if len(pool):
+            self.log.warning("requests_cut_off %d", len(pool))
+            pool.kill(timeout=1.0)
+
+    def _turn(self) -> None:
+        self.notify()
+        gevent.sleep(_LOOK)
 
     @property
     def _api(self) -> "Api":
@@ -81,6 +131,27 @@ class Log(Logger):
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
+
+
+class _Address:
+    """A listener's name, for connections that are handled when it is closed already."""
+
+    def __init__(self, listener: Any) -> None:
+        self._name = listener.getsockname()
+
+    def getsockname(self) -> Any:
+        """What gunicorn asks a listener for with each connection."""
+        return self._name
+
+
+def _close(server: Any) -> None:
+    """Take the connections that wait in the kernel, which would be reset, and close the socket at once."""
+    server.stop_accepting()
+    while accepted := server.do_read():
+        server.do_handle(*accepted)
+    # Gevent's `close`, and the `os.close` that it patches, let a round of its loop pass before.
+    monkey.get_original("os", "close")(server.socket.detach())
+    server.close()
 
 
 def _problem(status: HTTPStatus) -> bytes:

@@ -43,7 +43,12 @@ class Api:
         if settings.broker_url is None:
             raise ValueError("no broker: set JOBYARD_BROKER_URL, or run `jobyard up`")
         if cooperation.is_on():
-            cooperation.teach_psycopg2(settings.database_statement_timeout + _SILENCE)
+            cooperation.teach_psycopg2(
+                connecting=settings.database_connect_timeout,
+                answering=settings.database_statement_timeout + _SILENCE,
+            )
+        self.drain_delay = settings.api_drain_delay
+        self.draining = False  # it stops: nobody should send it more
         self._ledger = Ledger.open(_keeping_connections(settings), "api")
         self._publisher = Publisher(Broker(settings.broker_url), self._ledger, settings.broker_depth)
         self._waiters = Waiters(self._ended)
@@ -84,6 +89,7 @@ class Api:
             publisher=self._publisher,
             waiters=self._waiters,
             metrics=Metrics(CollectorRegistry()),
+            draining=lambda: self.draining,
         )
 
     def _ended(self, job_ids: Collection[UUID]) -> Collection[UUID]:

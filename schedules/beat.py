@@ -14,8 +14,6 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.beat import Scheduler
-from loguru import logger
-from prometheus_client import start_http_server
 
 from schedules.dispatch import Dispatch, Due
 from schedules.firing import Firing
@@ -28,6 +26,7 @@ from worker import broker, catalog, logs
 from worker.contract import KindError
 from worker.enqueue import Enqueuer
 from worker.ledger.engines import Ledger
+from worker.pulse import Page, Pulse, serve
 from worker.settings import Settings, SettingsError
 
 CLOSING = 2.0  # seconds that a round which waits for the broker gets at the end
@@ -72,6 +71,7 @@ class Beat:
         self._port = settings.metrics_port
         enqueuer = Enqueuer(catalog.load(settings.kind_packages))
         schedules = load([SHIPPED, *([Path(settings.schedules)] if settings.schedules else [])], enqueuer)
+        self.pulse = Pulse()
         self._ledger = ledger = Ledger.open(settings, "beat")
         self._broker = broker.Broker(settings.broker_url or "")
         carrying: list[Part] = [
@@ -91,12 +91,8 @@ class Beat:
 
     def start(self) -> None:
         """Begin with what runs beside the loop of `round`."""
-        try:
-            server, _ = start_http_server(self._port, addr=self._host, registry=self._metrics.registry)
-        except OSError as error:  # a second beat on this machine has the port: work matters more
-            logger.warning("metrics_unserved", port=self._port, error=str(error))
-        else:
-            logger.info("metrics_served", port=server.server_port)
+        page = Page(self._metrics.registry, self.pulse, ready=lambda: True)
+        serve(page, self._host, self._port)
         self._side.start()
 
     def close(self) -> None:
@@ -124,6 +120,7 @@ class JobyardScheduler(Scheduler):
     def tick(self, *_args: Any, **_kwargs: Any) -> float:
         """One round, which a signal does not interrupt; returns the seconds until the next."""
         with _signals_held():
+            self._beat.pulse.beat()  # whether the ledger is there or not
             return self._beat.round.run()
 
     def close(self) -> None:

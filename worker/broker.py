@@ -7,20 +7,25 @@ The message is Celery's, version 2 (docs.celeryq.dev, "Message Protocol"), witho
 reads the payload from the ledger when it claims the job.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 import kombu
 from amqp.exceptions import MessageNacked
-from kombu.exceptions import ChannelError, OperationalError
+from kombu.exceptions import (  # type: ignore[attr-defined]  # the first is newer than its stubs
+    BatchPublishError,
+    ChannelError,
+    OperationalError,
+)
 
 from worker.contract.queues import ISOLATION, QUEUES
 from worker.contract.states import Priority
 from worker.ledger.records import Message
 
 # Redis: the lowest number goes first, in the four steps 0, 3, 6 and 9. RabbitMQ: the highest, and quorum
-# queues know two levels, below and above 4.
+# queues know none before 4.0, then two levels, up to 4 and above.
 _REDIS_PRIORITIES = MappingProxyType({Priority.HIGH: 0, Priority.NORMAL: 3, Priority.LOW: 6})
 _AMQP_PRIORITIES = MappingProxyType({Priority.HIGH: 9, Priority.NORMAL: 4, Priority.LOW: 1})
 
@@ -30,12 +35,37 @@ _SECONDS = 3.0  # that a socket may stay silent before the broker counts as gone
 # reads the ledger once a second anyway.
 ENDED_CHANNEL = "jobyard.ended"
 
+# RabbitMQ puts messages here that a worker refused (they are none, or of a kind that it does not know) and
+# those that came back too often. Nothing consumes it: a job that is still queued is published again anyway.
+DROPPED = "jobyard.dropped"
+_DROPPED_KEPT = 1000  # messages; then the oldest goes
+
+# https://www.rabbitmq.com/docs/quorum-queues. A queue that exists keeps its arguments for its life: RabbitMQ
+# refuses other ones, so what an operator may want to change belongs in a policy.
+_QUORUM: Mapping[str, str | int] = MappingProxyType({"x-queue-type": "quorum"})
+_ARGUMENTS: Mapping[str, str | int] = MappingProxyType(
+    {
+        **_QUORUM,
+        # A message whose consumers die one after the other; 4.0 has this number, earlier versions no limit.
+        "x-delivery-limit": 20,
+        # Milliseconds until a message that is not acknowledged costs its worker the channel: above every
+        # deadline, for leases and deadlines end what hangs. (3.12; before it is a setting of the server.)
+        "x-consumer-timeout": 24 * 3600 * 1000,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": DROPPED,
+    }
+)
+
 _NOT_FOUND = "404"
 _BODY = "[[], {}, {}]"  # args, kwargs, embed: a job's message has none
 
 
 class BrokerDown(Exception):  # noqa: N818 - a condition that callers expect, not a defect
     """The broker cannot be reached; the ledger keeps what waits."""
+
+
+class BrokerBlocked(OperationalError):  # noqa: N818 - a condition, as above
+    """RabbitMQ takes no messages for now: its memory or its disk is nearly full."""
 
 
 def is_redis(url: str) -> bool:
@@ -46,7 +76,9 @@ def is_redis(url: str) -> bool:
 def transport_options(url: str) -> dict[str, Any]:
     """Options of the connection, for every process alike."""
     if not is_redis(url):
-        return {"confirm_publish": True}
+        # No `confirm_publish`: it waits for each message (1,800/s, where `_Confirms` reaches 19,000/s), and
+        # would let Celery's events wait too.
+        return {"on_open": _bound}
     return {
         # The ledger knows what was delivered: emulated acknowledgements would double the broker's work
         # and bring back its visibility timeout with its duplicates.
@@ -62,15 +94,27 @@ def transport_options(url: str) -> dict[str, Any]:
 
 def connect(url: str) -> kombu.Connection:
     """A connection, lazy: nothing is sent before its first use."""
-    return kombu.Connection(
-        url, transport_options=transport_options(url), connect_timeout=_SECONDS, heartbeat=0
-    )
+    options = transport_options(url) | ({} if is_redis(url) else {"on_blocked": _refuse})
+    return kombu.Connection(url, transport_options=options, connect_timeout=_SECONDS, heartbeat=0)
 
 
 def queue(name: str, url: str) -> kombu.Queue:
     """The declaration of a queue; the default exchange routes to it by its name."""
-    arguments = None if is_redis(url) else {"x-queue-type": "quorum"}
-    return kombu.Queue(name, kombu.Exchange(""), routing_key=name, queue_arguments=arguments)
+    return _queue(name, None if is_redis(url) else _ARGUMENTS)
+
+
+def queues(url: str) -> list[kombu.Queue]:
+    """The declarations of all queues that the broker needs."""
+    declared = [queue(name, url) for name in QUEUES]
+    if not is_redis(url):
+        declared.append(_queue(DROPPED, {**_QUORUM, "x-max-length": _DROPPED_KEPT}))
+    return declared
+
+
+def _queue(name: str, arguments: Mapping[str, str | int] | None) -> kombu.Queue:
+    return kombu.Queue(
+        name, kombu.Exchange(""), routing_key=name, queue_arguments=arguments and dict(arguments)
+    )
 
 
 def lane(message: Message) -> str:
@@ -86,11 +130,13 @@ class Broker:
         self._priorities: Mapping[Priority, int] = _REDIS_PRIORITIES if is_redis(url) else _AMQP_PRIORITIES
         self._connection: kombu.Connection | None = None
         self._producer: Any = None  # kombu's published types do not know `Producer.batch` yet
+        self._confirms: _Confirms | None = None
         transport = kombu.Connection(url)
         self._errors: tuple[type[BaseException], ...] = (
             *transport.connection_errors,
             *transport.channel_errors,
             OperationalError,
+            BatchPublishError,  # Redis refused some or all of a batch: no memory is left, or it is a replica
             MessageNacked,  # RabbitMQ refused it: a full queue, or a node that went away
             OSError,
         )
@@ -103,7 +149,7 @@ class Broker:
         """
         try:
             producer = self._open()
-            with producer.batch():
+            with self._confirmed(len(messages)), producer.batch():
                 for message in messages:
                     self._publish(producer, message)
         except self._errors as error:
@@ -122,9 +168,9 @@ class Broker:
 
     def close(self) -> None:
         """Close the connection; the next use opens a new one."""
-        connection, self._connection, self._producer = self._connection, None, None
-        if connection is not None:
-            connection.release()
+        if self._connection is not None:
+            self._connection.release()
+        self._forget()
 
     def _publish(self, producer: Any, message: Message) -> None:
         job_id = str(message.job_id)
@@ -136,6 +182,7 @@ class Broker:
             content_type="application/json",
             content_encoding="utf-8",
             priority=self._priorities[message.priority],
+            mandatory=True,  # RabbitMQ returns what has no queue; it would drop and confirm it otherwise
             correlation_id=job_id,
             headers={
                 "lang": "py",
@@ -159,9 +206,12 @@ class Broker:
         try:
             return int(channel.queue_declare(name, passive=True).message_count)
         except ChannelError as error:
-            # Redis forgets a queue when it is empty; RabbitMQ closes the channel with its 404.
             if str(error.reply_code) != _NOT_FOUND:
                 raise
+            # Redis forgets a queue when it is empty. On RabbitMQ somebody deleted it, and the channel is
+            # closed now: the next use opens another one and declares the queues anew.
+            if not is_redis(self._url):
+                self.close()
             return 0
 
     def _open(self) -> Any:
@@ -170,18 +220,71 @@ class Broker:
             # Without this kombu tries a dead broker again before it gives up, and waits in between.
             self._connection.ensure_connection(errback=_give_up)
             channel = self._connection.channel()
-            for name in QUEUES:
-                queue(name, self._url)(channel).declare()
+            for declaration in queues(self._url):
+                declaration(channel).declare()
+            if self._connection.transport.driver_type == "amqp":
+                self._confirms = _Confirms(channel)
             self._producer = kombu.Producer(channel, auto_declare=False)
         return self._producer
 
+    def _confirmed(self, count: int) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._confirms is None else self._confirms.of(count)
+
     def _lost(self, error: BaseException) -> NoReturn:
-        try:
-            self.close()
-        except self._errors:
-            self._connection = self._producer = None
+        if self._connection is not None:
+            with contextlib.suppress(*self._errors):
+                self._connection.collect()  # says no goodbye to RabbitMQ, which may be deaf
+        self._forget()
         raise BrokerDown(type(error).__name__) from error
 
+    def _forget(self) -> None:
+        self._connection = self._producer = self._confirms = None
 
-def _give_up(error: BaseException, _pause: float) -> NoReturn:
-    raise error
+
+class _Confirms:
+    """Waits for RabbitMQ's confirmations of many messages at once (https://www.rabbitmq.com/docs/confirms)."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._published = 0  # RabbitMQ numbers the messages of a channel from 1
+        self._unconfirmed: set[int] = set()
+        channel.confirm_select()
+        channel.events["basic_ack"].add(self._on_ack)
+        channel.events["basic_nack"].add(self._on_nack)
+
+    @contextlib.contextmanager
+    def of(self, count: int) -> Iterator[None]:
+        """Publish `count` messages inside; leaving waits until the broker has them all.
+
+        Raises:
+            MessageNacked: the broker refused one.
+            TimeoutError: the broker said nothing for a while.
+        """
+        first = self._published + 1
+        self._published += count
+        self._unconfirmed.update(range(first, first + count))
+        yield
+        while self._unconfirmed:
+            self._channel.connection.drain_events()
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's
+        confirmed = {waiting for waiting in self._unconfirmed if waiting <= tag} if multiple else {tag}
+        self._unconfirmed -= confirmed
+
+    def _on_nack(self, _tag: int, _multiple: bool) -> NoReturn:  # noqa: FBT001 - py-amqp's
+        raise MessageNacked
+
+
+def _bound(connection: Any) -> None:
+    """Let no call on an AMQP connection wait without bound."""
+    # py-amqp's own timeouts are options of the kernel, which sockets under gevent do not see.
+    connection.sock.settimeout(_SECONDS)
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise BrokerBlocked(reason)
+
+
+def _give_up(error: BaseException, pause: float) -> None:
+    if pause:  # without one the next server of the URL is tried
+        raise error

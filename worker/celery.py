@@ -5,8 +5,14 @@ from importlib.metadata import version
 
 from worker import catalog, definitions
 from worker.adapters.http import GuardedFetcher
+from worker.adapters.mail import SmtpMailer
+from worker.adapters.report import DefinedReports
+from worker.adapters.sql import Sources
+from worker.adapters.sql.loading import SqlLoader
+from worker.adapters.sql.statements import SqlStatements
+from worker.adapters.templates import JinjaTemplates
 from worker.adapters.upkeep import LedgerPruner
-from worker.contract.ports import Fetcher, Pruner
+from worker.contract.ports import Fetcher, Mailer, Pruner, Reports, StatementExecutor, TableLoader, Templates
 from worker.runtime.app import create_app
 from worker.settings import Settings
 
@@ -18,6 +24,11 @@ app = create_app(
     catalog.load(settings.kind_packages),
     {
         Fetcher: lambda given: GuardedFetcher(given.settings.web_networks, f"jobyard/{version('jobyard')}"),
+        Mailer: lambda given: SmtpMailer(given.settings),
         Pruner: lambda given: LedgerPruner(given.ledger, given.storage, given.settings),
+        Reports: lambda given: DefinedReports(known, Sources(given.settings, known)),
+        StatementExecutor: lambda given: SqlStatements(Sources(given.settings, known), known),
+        TableLoader: lambda given: SqlLoader(Sources(given.settings, known)),
+        Templates: lambda _: JinjaTemplates(known),
     },
 )

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from worker.catalog import AnyKind, Catalog
 from worker.contract.payload import Payload
+from worker.contract.rights import Rights
 from worker.contract.states import Priority
 from worker.ledger import transitions
 from worker.ledger.ids import new_id
@@ -20,6 +21,8 @@ from worker.ledger.records import Accepted, Message, NewJob
 # A look-ahead, for Python's $ would let a last newline pass.
 Tag = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^(?![\s\S]*[\x00-\x1f\x7f])")]
 Moment = Annotated[datetime, Meta(tz=True)]
+
+_EVERYTHING = Rights()
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +81,14 @@ class UnknownKind(Refused):
         self.known = known
 
 
+class KindNotAllowed(Refused):
+    """The kind is none of those that the key may submit."""
+
+    def __init__(self, kind: str, rights: Rights) -> None:
+        super().__init__("kind", f"this key may not submit {kind}; it may submit {str(rights) or 'nothing'}")
+        self.rights = rights
+
+
 class Enqueuer:
     """Turns submissions into jobs of the ledger."""
 
@@ -86,14 +97,22 @@ class Enqueuer:
         self._decoders = {name: msgspec.json.Decoder(kind.payload_type) for name, kind in catalog.items()}
 
     def prepare(
-        self, submission: Submission, client_id: UUID, request_id: str | None, *, published: bool = False
+        self,
+        submission: Submission,
+        client_id: UUID,
+        request_id: str | None,
+        *,
+        published: bool = False,
+        rights: Rights = _EVERYTHING,
     ) -> NewJob:
         """Validate a submission.
 
         Raises:
+            KindNotAllowed: the rights do not reach so far; the payload was not looked at.
             Refused: a field is out of range; nothing was written.
         """
         kind = self._kind(submission.kind)
+        require_right(kind.name, rights)
         payload = self._payload(kind, submission.payload)
         scheduled_at = _utc(submission.scheduled_at, "scheduled_at")
         expires_at = _utc(submission.expires_at, "expires_at")
@@ -132,6 +151,16 @@ class Enqueuer:
             # Inside a raw payload only the decoder of its kind looks at the text of strings.
             raise Refused("payload", f"holds text that is no Unicode: {error}") from None
         return payload
+
+
+def require_right(kind: str, rights: Rights) -> None:
+    """Let a job of that kind pass where the rights reach so far.
+
+    Raises:
+        KindNotAllowed: they do not.
+    """
+    if not rights.allow(kind):
+        raise KindNotAllowed(kind, rights)
 
 
 def enqueue(connection: Connection, job: NewJob) -> Accepted:

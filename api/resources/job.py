@@ -7,6 +7,7 @@ from api.follower import Follower, parse_job_id, read_job
 from api.preferences import applied, preferred_wait
 from api.representations import Job
 from worker.contract.states import FINAL, State
+from worker.enqueue import require_right
 from worker.ledger import transitions
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
@@ -79,6 +80,7 @@ class Retry:
         client: Client = req.context.client
         wanted = parse_job_id(job_id)
         with self._ledger.write() as connection:
+            require_right(read_job(connection, wanted, client.id).kind, client.rights)
             again = transitions.run_again(connection, wanted, _actor(client), client.id)
             job = read_job(connection, wanted, client.id)
         if again is None:

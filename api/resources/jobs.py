@@ -138,7 +138,7 @@ class Jobs:
             raise
 
     def _prepare(self, submission: Submission, client: Client, request_id: str) -> NewJob:
-        job = self._enqueuer.prepare(submission, client.id, request_id)
+        job = self._enqueuer.prepare(submission, client.id, request_id, rights=client.rights)
         if job.scheduled_at is None and self._publisher.reserve(job.queue):
             return msgspec.structs.replace(job, published=True)
         return job

@@ -8,6 +8,7 @@ from msgspec import Meta
 from api.answers import answer, revalidate
 from api.applications import Request, Response
 from worker.catalog import AnyKind, Catalog
+from worker.ledger.clients import Client
 
 Schema = Annotated[dict[str, Any], Meta(description="JSON Schema 2020-12.")]
 
@@ -22,6 +23,7 @@ class KindDescription(msgspec.Struct, frozen=True, kw_only=True):
     deadline: Annotated[float, Meta(description="Seconds that one attempt may run.")]
     payload: Schema
     result: Annotated[Schema | None, Meta(description="null: it has none.")]
+    allowed: Annotated[bool, Meta(description="Whether the key of this request may submit it.")] = True
 
     @classmethod
     def of_kind(cls, kind: AnyKind) -> "KindDescription":
@@ -51,11 +53,15 @@ class Kinds:
     """
 
     def __init__(self, catalog: Catalog) -> None:
-        self._kinds = KindList([KindDescription.of_kind(kind) for kind in catalog.values()])
+        self._kinds = [KindDescription.of_kind(kind) for kind in catalog.values()]
 
     def on_get(self, req: Request, resp: Response) -> None:
-        """List them."""
-        answer(resp, 200, self._kinds)
+        """List them all, each with whether this key may submit it."""
+        client: Client = req.context.client
+        marked = [
+            msgspec.structs.replace(kind, allowed=client.rights.allow(kind.name)) for kind in self._kinds
+        ]
+        answer(resp, 200, KindList(marked))
         revalidate(req, resp)
 
     on_head = on_get

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from worker.contract.rights import Rights
 from worker.ledger.ids import new_id
 from worker.ledger.tables import api_keys, clients
 
@@ -26,6 +27,7 @@ class Client(msgspec.Struct, frozen=True):
 
     id: UUID
     name: str
+    rights: Rights = Rights()  # of the key that it came with
 
 
 def add_client(connection: Connection, name: str) -> Client | None:
@@ -53,9 +55,21 @@ def all_clients(connection: Connection) -> Sequence[RowMapping]:
 
 
 def add_key(
-    connection: Connection, client_id: UUID, label: str, expires_at: datetime | None = None
+    connection: Connection,
+    client_id: UUID,
+    label: str,
+    expires_at: datetime | None = None,
+    rights: Rights | None = None,
 ) -> tuple[UUID, str]:
-    """Make a key and return its id and its text, which is nowhere else to be had afterwards."""
+    """Make a key and return its id and its text, which is nowhere else to be had afterwards.
+
+    Args:
+        connection: of an open transaction.
+        client_id: whose key.
+        label: what it is for.
+        expires_at: when it ends; None: never.
+        rights: the kinds that it may submit; None: all, those of later versions too.
+    """
     key = KEY_PREFIX + secrets.token_urlsafe(32)
     key_id = new_id()
     connection.execute(
@@ -66,6 +80,7 @@ def add_key(
             hint=key[:_HINT_LENGTH],
             label=label,
             expires_at=expires_at,
+            kinds=None if rights is None else list(rights.patterns),
         )
     )
     return key_id, key
@@ -74,7 +89,7 @@ def add_key(
 def client_of_key(connection: Connection, key: str) -> Client | None:
     """Whose key it is; None where it is unknown, revoked or expired."""
     row = connection.execute(
-        select(clients.c.id, clients.c.name)
+        select(clients.c.id, clients.c.name, api_keys.c.kinds)
         .join(api_keys, api_keys.c.client_id == clients.c.id)
         .where(
             api_keys.c.digest == _digest(key),
@@ -82,7 +97,12 @@ def client_of_key(connection: Connection, key: str) -> Client | None:
             or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > func.now()),
         )
     ).one_or_none()
-    return Client(row.id, row.name) if row else None
+    return Client(row.id, row.name, rights_of(row.kinds)) if row else None
+
+
+def rights_of(kinds: Sequence[str] | None) -> Rights:
+    """What the column `kinds` of a key means; its patterns were checked when they were written."""
+    return Rights() if kinds is None else Rights(tuple(kinds))
 
 
 def keys_of(connection: Connection, client_id: UUID) -> Sequence[RowMapping]:

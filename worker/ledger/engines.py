@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 
+from worker.ledger.gate import Gate
 from worker.settings import Settings
 
 
@@ -91,7 +92,7 @@ def for_psycopg2(url: str) -> URL:
 
 
 def _engine(settings: Settings, url: URL, role: str) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=settings.database_pool_size,
         max_overflow=settings.database_pool_overflow,
@@ -101,3 +102,5 @@ def _engine(settings: Settings, url: URL, role: str) -> Engine:
         hide_parameters=True,  # payloads must not reach logs and errors
         connect_args=connect_args(settings, role, settings.database_statement_timeout),
     )
+    Gate().guard(engine)
+    return engine

@@ -110,6 +110,26 @@ def forget_lanes(connection: Connection, lanes: Collection[str], isolation: str,
     return connection.execute(_FORGET_LANES, words).rowcount
 
 
+_CLAIMABLE = text("""
+    SELECT EXISTS (
+        SELECT FROM jobs
+        WHERE state = 'queued' AND published_at IS NOT NULL AND (expires_at IS NULL OR expires_at > now())
+          AND queue NOT IN (SELECT name FROM queues WHERE paused_at IS NOT NULL)
+          AND CASE WHEN wants_alone THEN :isolation ELSE queue END = ANY(CAST(:lanes AS text[])))
+""")
+
+
+def claimable_in(connection: Connection, lanes: Collection[str], isolation: str) -> bool:
+    """Whether some published job could be claimed by whoever gets its message.
+
+    Args:
+        connection: of an open transaction.
+        lanes: queues of the broker.
+        isolation: the broker's queue of jobs that run alone.
+    """
+    return bool(connection.execute(_CLAIMABLE, {"lanes": list(lanes), "isolation": isolation}).scalar_one())
+
+
 _SAMPLE = 500
 
 _LATELY_ENDED = text("""

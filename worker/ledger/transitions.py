@@ -130,6 +130,8 @@ _FINISH = text("""
                          THEN 'cancelled' ELSE w.state END,
             result = CAST(w.result AS json), error = CAST(w.error AS json),
             due_at = now() + w.delay * interval '1 second',
+            -- It was for the next attempt, and there is none after a success.
+            checkpoint = CASE WHEN w.state <> 'succeeded' THEN j.checkpoint END,
             finished_at = CASE WHEN w.state <> 'retrying' OR j.cancel_requested_at IS NOT NULL
                                THEN now() END
         FROM word w

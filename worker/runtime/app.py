@@ -4,10 +4,11 @@ from celery import Celery
 from prometheus_client import CollectorRegistry
 
 from worker.catalog import Catalog
+from worker.pulse import Page, Pulse
 from worker.runtime import remote, signals, task
 from worker.runtime.config import config
 from worker.runtime.metrics import Metrics
-from worker.runtime.observation import Observation
+from worker.runtime.observation import Observation, shown
 from worker.runtime.poolcare import PoolCare
 from worker.runtime.process import Adapters, Worker
 from worker.runtime.runner import check_ports
@@ -27,9 +28,11 @@ def create_app(settings: Settings, catalog: Catalog, adapters: Adapters) -> Cele
     app = Celery("jobyard", set_as_current=True)
     app.conf.update(config(settings.broker_url))
     registry = CollectorRegistry()
-    worker = Worker(settings, catalog, adapters, Metrics(registry))
+    metrics, pulse = Metrics(registry), Pulse()
+    worker = Worker(settings, catalog, adapters, metrics, pulse)
+    page = Page(shown(registry), pulse, lambda: worker.ready)
     app.steps["worker"].add(PoolCare)
     task.register(app, catalog, lambda: worker.runner)
     remote.connect(worker)
-    signals.connect(worker, Observation(settings, registry))
+    signals.connect(worker, Observation(settings, page), metrics)
     return app

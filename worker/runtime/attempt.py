@@ -11,18 +11,17 @@ from loguru import logger
 from sqlalchemy.exc import SQLAlchemyError
 
 from worker.catalog import AnyKind
-from worker.contract.context import Log
+from worker.contract.context import LARGEST_CHECKPOINT, Log
 from worker.contract.errors import Cancelled, Fatal, Retryable
-from worker.ledger import transitions
 from worker.ledger.artifacts import find_artifact
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Artifact, ClaimedJob
+from worker.runtime.checkpoints import Checkpoints
 from worker.storage import Storage
 
 _LONGEST_NAME = 200
 _UNNAMEABLE = set('/\\"')  # they would not survive a Content-Disposition
 _LONGEST_NOTE = 500
-_LARGEST_CHECKPOINT = 64 * 1024  # bytes of JSON; it is read with every claim
 
 T = TypeVar("T")
 
@@ -38,7 +37,9 @@ class Progress(msgspec.Struct, frozen=True):
 class Attempt:
     """The `Context` of a handler."""
 
-    def __init__(self, kind: AnyKind, job: ClaimedJob, ledger: Ledger, storage: Storage) -> None:
+    def __init__(
+        self, kind: AnyKind, job: ClaimedJob, ledger: Ledger, storage: Storage, checkpoints: Checkpoints
+    ) -> None:
         self.job = job
         self.deadline = kind.deadline
         self.started = time.monotonic()
@@ -46,7 +47,8 @@ class Attempt:
         self.unsaid_progress: bytes | None = None  # JSON; written to the ledger by the attendant
         self.unwanted_since: float | None = None  # monotonic time at which a stop was asked for
         self.overrun = False
-        self._checkpoint = job.checkpoint and job.checkpoint.encode()
+        self._checkpoint = (job.checkpoint or "null").encode()
+        self._checkpoints = checkpoints
         self._ledger = ledger
         self._storage = storage
         self._log = logger.bind(
@@ -107,7 +109,7 @@ class Attempt:
 
     def checkpoint(self, expected: type[T]) -> T | None:
         """What an attempt of this job saved last."""
-        if self._checkpoint is None:
+        if self._checkpoint == b"null":
             return None
         try:
             return msgspec.json.decode(self._checkpoint, type=expected)
@@ -117,15 +119,14 @@ class Attempt:
     def save_checkpoint(self, value: object) -> None:
         """Note what is done, so that a later attempt need not do it again."""
         checkpoint = msgspec.json.encode(value)
-        if len(checkpoint) > _LARGEST_CHECKPOINT:
+        if len(checkpoint) > LARGEST_CHECKPOINT:
             raise ValueError(
-                f"a checkpoint of {len(checkpoint)} bytes; at most {_LARGEST_CHECKPOINT} are kept,"
+                f"a checkpoint of {len(checkpoint)} bytes; at most {LARGEST_CHECKPOINT} are kept,"
                 " and more belongs into an artifact"
             )
         try:
-            with self._ledger.write() as connection:
-                held = transitions.save_checkpoint(connection, self.job.id, self.job.token, checkpoint)
-        except SQLAlchemyError as error:
+            held = self._checkpoints.save(self.job, checkpoint, self.remaining())
+        except (SQLAlchemyError, TimeoutError) as error:
             raise Retryable(f"the ledger took no checkpoint: {type(error).__name__}") from error
         if not held:
             raise Cancelled("the job was taken from this worker")

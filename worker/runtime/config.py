@@ -7,6 +7,8 @@ import kombu
 from worker.broker import is_redis, queue, transport_options
 from worker.contract.queues import QUEUES
 
+_HEARTBEAT = 2  # seconds
+
 
 def config(broker_url: str) -> dict[str, Any]:
     """The configuration of every worker."""
@@ -16,6 +18,9 @@ def config(broker_url: str) -> dict[str, Any]:
         # The platform starts in any order, and a broker may come back after hours.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # RabbitMQ: both sides notice within twice this that the other one is gone; Celery's own would take
+        # four minutes. Redis has its `health_check_interval`.
+        "broker_heartbeat": _HEARTBEAT,
         "worker_consumer": "worker.runtime.consumer:Consumer",
         # The ledger fences claims by their leases; killing work because the carrier is away helps nobody.
         "worker_cancel_long_running_tasks_on_connection_loss": False,

@@ -18,6 +18,31 @@ class Consumer(CeleryConsumer):
     run again within ten seconds of the broker's return.
     """
 
+    event_dispatcher: Any = None  # of the step that sends events
+
+    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc, valid-type]  # a class, as no stub says
+        """Celery's steps, without the exchanges and queues that it declares for ETA tasks on RabbitMQ."""
+
+        default_steps = [  # noqa: RUF012 - Celery's attribute
+            step for step in CeleryConsumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")
+        ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As Celery makes it."""
+        super().__init__(*args, **kwargs)
+        # Of a gevent pool. With heartbeats on its events, Celery's loop for it waits a tenth of a second for
+        # those after every message, and takes ten messages a second.
+        if getattr(self.pool, "is_green", False):
+            self.amqheartbeat = 0
+
+    def connection_for_read(self, heartbeat: float | None = None) -> Any:
+        """The connection of the messages, with heartbeats on every pool, or one that asks for none.
+
+        Remote control has its own under gevent, where nobody would send its heartbeats.
+        """
+        wanted = None if heartbeat is None else self.app.conf.broker_heartbeat
+        return super().connection_for_read(heartbeat=wanted)
+
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long it takes."""
         connect = conn.ensure_connection
@@ -34,6 +59,32 @@ class Consumer(CeleryConsumer):
 
         conn.ensure_connection = steadily
         return super().ensure_connected(conn)
+
+    def connection_for_write(self, *args: Any, **kwargs: Any) -> Any:
+        """The connection of the events, of which none is sent while RabbitMQ takes no messages.
+
+        They would fill the socket and then hold up the worker.
+        """
+        connection = super().connection_for_write(*args, **kwargs)
+        if connection.transport.driver_type == "amqp":
+            connection.connection.on_blocked = lambda _reason: self._send_events(enabled=False)
+            connection.connection.on_unblocked = lambda: self._send_events(enabled=True)
+        return connection
+
+    def on_connection_error_after_connected(self, exc: Exception) -> Any:
+        """Let go of the connection of the events too: saying goodbye on it would wait for RabbitMQ."""
+        events = getattr(self.event_dispatcher, "connection", None)
+        if events is not None and events.transport.driver_type == "amqp":
+            events.collect()
+        return super().on_connection_error_after_connected(exc)
+
+    def _send_events(self, *, enabled: bool) -> None:
+        # Not by `disable()`: the news may come while an event is sent, which holds the dispatcher's lock.
+        self.event_dispatcher.enabled = enabled
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Drop it as any other message that is none; Celery's own tells nobody but the log."""
+        self.on_invalid_task(None, message, exc)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """What takes each message; Celery's ends the worker where a body is not of its shape."""

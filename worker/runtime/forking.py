@@ -10,11 +10,12 @@ import threading
 
 
 @functools.cache
-def exclusion() -> threading.Lock:
+def exclusion(_of: str) -> threading.Lock:
     """A lock that every fork of this process waits for; held while C code runs beside the main thread.
 
-    The first call must come late: what is registered last is acquired first, before the locks of `logging`
-    and its like, which the other thread may need.
+    One for each thread, so that they do not wait for each other. The first call must come late: what is
+    registered last is acquired first, before the locks of `logging` and its like, which the other thread may
+    need. So whoever holds one longer asks for it later.
     """
     lock = threading.Lock()
     os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)

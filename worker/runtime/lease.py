@@ -18,6 +18,7 @@ from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from worker.catalog import Catalog
+from worker.contract.queues import ISOLATION
 from worker.contract.states import State
 from worker.ledger import leases, messages, transitions
 from worker.ledger.engines import connect_args, writing_url
@@ -52,6 +53,7 @@ class LeaseKeeper:
         metrics: Metrics,
         known: Callable[[], Collection[UUID]],
         forks: bool,
+        beat: Callable[[], None],
     ) -> None:
         """Make a keeper.
 
@@ -63,6 +65,7 @@ class LeaseKeeper:
             metrics: counts losses.
             known: the ids of the jobs whose messages this worker has in hand.
             forks: this process forks children while the lease's thread runs.
+            beat: called with every round, whether the ledger is there or not.
         """
         self._settings = settings
         self._incarnation = incarnation
@@ -70,6 +73,7 @@ class LeaseKeeper:
         self._catalog = catalog
         self._metrics = metrics
         self._known = known
+        self._beat = beat
         self._rng = random.Random()  # noqa: S311 - jitter, no secret
         self._bell = native.Bell()
         self._left = native.Bell()
@@ -78,7 +82,7 @@ class LeaseKeeper:
         self._beats = 0
         self._next_beat = 0.0
         self._started = self._leaving = False
-        self._calm = forking.exclusion() if forks else contextlib.nullcontext()
+        self._calm = forking.exclusion("lease") if forks else contextlib.nullcontext()
         self._engine = create_engine(
             writing_url(settings),
             poolclass=NullPool,
@@ -89,6 +93,7 @@ class LeaseKeeper:
     def take(self) -> None:
         """Take the lease, as soon as the ledger lets us; claims of a worker without one would be rescued."""
         while True:
+            self._beat()
             try:
                 return self._renew()
             except SQLAlchemyError as error:
@@ -112,6 +117,11 @@ class LeaseKeeper:
         """Note that the messages of these jobs are gone, so that dispatch publishes them again."""
         with self._transaction() as connection:
             messages.unpublish(connection, list(ids))
+
+    def claimable(self, lanes: Collection[str]) -> bool:
+        """Whether the ledger has a job that a message of these queues of the broker may stand for."""
+        with self._transaction() as connection:
+            return messages.claimable_in(connection, lanes, ISOLATION.name)
 
     def fall_silent(self) -> None:
         """Renew no more and record no more losses: whoever dies from now on was told to."""
@@ -151,6 +161,7 @@ class LeaseKeeper:
         while not self._leaving:
             if self._bell.wait(max(0.0, self._next_beat - time.monotonic())):
                 self._bell.clear()
+            self._beat()
             try:
                 self._round()
             except SQLAlchemyError as error:

@@ -38,6 +38,12 @@ class Metrics:
             "Messages whose job was not to be had: doubled, cancelled, expired or paused",
             registry=registry,
         )
+        self.dropped = Counter(
+            "jobyard_messages_dropped",
+            "Messages that no job could stand behind: malformed, without a job's id, or of an unknown kind",
+            ("reason",),
+            registry=registry,
+        )
         self.losses = Counter("jobyard_losses", "Jobs whose process died", ("kind",), registry=registry)
 
     @contextlib.contextmanager

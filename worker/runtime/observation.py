@@ -1,15 +1,17 @@
 """What a worker lets others see: its log lines, and its metrics on a port of their own."""
 
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import psutil
-from loguru import logger
-from prometheus_client import CollectorRegistry, Metric, start_http_server
+from celery.worker.consumer import consumer
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from worker import logs
+from worker import logs, pulse
 from worker.settings import Settings
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's own variable
@@ -18,17 +20,32 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's own variable
 class Observation:
     """Begins when Celery says so."""
 
-    def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
+    def __init__(self, settings: Settings, page: pulse.Page) -> None:
         self._settings = settings
-        self._registry = registry
+        self._page = page
 
     def begin_logs(self, role: str) -> None:
         """Send this process's lines to the role's file."""
         logs.set_up(self._settings, role)
+        logging.getLogger(consumer.__name__).addFilter(_needed)
 
     def begin_metrics(self) -> None:
-        """Serve the metrics; that the port answers means that the worker is ready."""
-        _serve(self._settings, self._registry)
+        """Serve the metrics and the pulse."""
+        pulse.serve(self._page, self._settings.metrics_host, self._settings.metrics_port)
+
+
+# What Celery says of a message that it drops, body and traceback and all; ours (`message_dropped`) is a line.
+_celery: Any = consumer  # its stub leaves them out
+_SAID_BETTER = (
+    _celery.UNKNOWN_FORMAT,
+    _celery.UNKNOWN_TASK_ERROR,
+    _celery.INVALID_TASK_ERROR,
+    _celery.MESSAGE_DECODE_ERROR,
+)
+
+
+def _needed(record: logging.LogRecord) -> bool:
+    return record.msg not in _SAID_BETTER
 
 
 class _Living(MultiProcessCollector):
@@ -48,13 +65,10 @@ class _Living(MultiProcessCollector):
         return metrics
 
 
-def _serve(settings: Settings, registry: CollectorRegistry) -> None:
-    """Serve the metrics of this process, or of all that share its multiprocess folder."""
-    shown = registry
-    if os.environ.get(_FOLDER):
-        shown = CollectorRegistry()
-        _Living(shown)
-    try:
-        start_http_server(settings.metrics_port, addr=settings.metrics_host, registry=shown)
-    except OSError as error:
-        logger.warning("metrics_unserved", port=settings.metrics_port, error=str(error))
+def shown(registry: CollectorRegistry) -> CollectorRegistry:
+    """The metrics of this process, or of all that share its multiprocess folder."""
+    if not os.environ.get(_FOLDER):
+        return registry
+    shared = CollectorRegistry()
+    _Living(shared)
+    return shared

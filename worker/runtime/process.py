@@ -13,17 +13,21 @@ import msgspec
 from celery.worker import state as celery_state
 from loguru import logger
 
+from worker.broker import Broker
 from worker.catalog import Catalog
 from worker.contract.queues import QUEUES
 from worker.ledger.engines import Ledger
-from worker.runtime import orphans
+from worker.pulse import Pulse
+from worker.runtime import forking, orphans
 from worker.runtime.attendant import Attendant
 from worker.runtime.bookkeeping import Bookkeeper, Combiner, Direct, LedgerLine
+from worker.runtime.checkpoints import Checkpoints
 from worker.runtime.lease import LeaseKeeper
 from worker.runtime.metrics import Metrics
 from worker.runtime.notice import Notices
 from worker.runtime.runner import Incarnation, Runner
 from worker.runtime.shutdown import Stopper
+from worker.runtime.watchdog import Watchdog
 from worker.settings import Settings
 from worker.storage import Storage
 
@@ -36,23 +40,30 @@ class Resources(msgspec.Struct, frozen=True):
     storage: Storage
 
 
+_STALLED = os.EX_TEMPFAIL  # the exit status: try again, says sysexits.h
+
 Adapters = Mapping[type, Callable[[Resources], Any]]
 
 
 class Worker:
     """One worker: what its main process keeps, and how a process becomes one that runs handlers."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, adapters: Adapters, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, catalog: Catalog, adapters: Adapters, metrics: Metrics, pulse: Pulse
+    ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._adapters = adapters
         self._metrics = metrics
+        self._pulse = pulse
         self._main_pid = 0
         self._incarnation: Incarnation | None = None
         self._forked = True
         self._runner: Runner | None = None
         self.lease: LeaseKeeper | None = None
         self.stopper: Stopper | None = None
+        self.watchdog: Watchdog | None = None
+        self.ready = False  # it takes messages
 
     @property
     def runner(self) -> Runner:
@@ -61,8 +72,17 @@ class Worker:
             raise RuntimeError("no handler runs in this process")
         return self._runner
 
-    def begin(self, name: str, queues: Collection[str], *, forked: bool) -> None:
-        """Become the main process: take the lease. Handlers run here unless they run in children."""
+    def begin(
+        self, name: str, queues: Collection[str], *, forked: bool, hungry: Callable[[], Collection[str]]
+    ) -> None:
+        """Become the main process: take the lease.
+
+        Args:
+            name: of the worker.
+            queues: that it consumes.
+            forked: handlers run in children; otherwise here.
+            hungry: the queues of which a message could be taken now.
+        """
         self._main_pid = os.getpid()
         self._incarnation = Incarnation(uuid4(), name)
         self._forked = forked
@@ -74,6 +94,7 @@ class Worker:
             metrics=self._metrics,
             known=self._in_hand,
             forks=forked,
+            beat=self._pulse.beat,
         )
         self.stopper = Stopper(
             grace=max(QUEUES[queue].grace for queue in queues),
@@ -82,15 +103,24 @@ class Worker:
             hopeless=self._hopeless,
             forked=forked,
         )
+        self.watchdog = Watchdog(
+            patience=self._settings.stall,
+            hungry=hungry,
+            depths=self._depths(),
+            claimable=self.lease.claimable,
+            stalled=self._give_up,
+        )
         self.lease.take()
         if not forked:
             self._runner = self._make_runner(alone=False)
 
     def keep(self) -> None:
         """Keep the lease from now on, and be ready to stop."""
-        if self.lease is not None and self.stopper is not None:
+        if self.lease is not None and self.stopper is not None and self.watchdog is not None:
             self.lease.start()
             self.stopper.start()
+            self.watchdog.start()
+            self.ready = True
 
     def begin_child(self) -> None:
         """Become a process of the pool."""
@@ -102,21 +132,48 @@ class Worker:
         if self.lease is not None:
             self.lease.cancel(job_id, actor)
 
-    def stop(self) -> None:
+    def hear(self) -> None:
+        """Note that a message reached this worker."""
+        if self.watchdog is not None:
+            self.watchdog.heard()
+
+    def stop(self, exit_status: int = 0) -> None:
         """Claim nothing more; callable from a signal handler."""
+        self.ready = False
+        if self.watchdog is not None:
+            self.watchdog.stop()
         if self._runner is not None:
             self._runner.stopping = True
         if self.stopper is not None:
-            self.stopper.begin()
+            self.stopper.begin(exit_status)
 
     def end(self) -> None:
         """The pool is empty: leave nothing held."""
         if self.stopper is not None:
             self.stopper.finish()
 
+    def _give_up(self) -> None:
+        """Stop as ever, but with a status that says that something was wrong."""
+        self.stop(_STALLED)
+        # What SIGTERM sets; a loop that hangs is cut off by the stopper.
+        celery_state.should_stop = _STALLED  # type: ignore[assignment]  # None at first
+
+    def _depths(self) -> Callable[[Collection[str]], Mapping[str, int]]:
+        """Asks the broker, over a connection that belongs to the watchdog's thread."""
+        assert self._settings.broker_url is not None  # noqa: S101 - the app was made with it
+        broker = Broker(self._settings.broker_url)
+        calm = forking.exclusion("watchdog") if self._forked else contextlib.nullcontext()
+
+        def depths(lanes: Collection[str]) -> Mapping[str, int]:
+            with calm:
+                return broker.depths(lanes)
+
+        return depths
+
     def _make_runner(self, *, alone: bool) -> Runner:
         assert self._incarnation is not None  # noqa: S101 - begin() came first
         ledger = Ledger.open(self._settings, "worker")
+        connections = self._settings.database_pool_size + self._settings.database_pool_overflow
         storage = Storage(self._settings.home_path / "artifacts")
         resources = Resources(self._settings, ledger, storage)
         line = LedgerLine(ledger, self._notices(), give_up=lambda: self.runner.stopping)
@@ -128,6 +185,7 @@ class Worker:
             ports={port: make(resources) for port, make in self._adapters.items()},
             ledger=ledger,
             storage=storage,
+            checkpoints=Checkpoints(ledger, turns=max(1, connections // 2)),
             bookkeeper=bookkeeper,
             attendant=Attendant(ledger, alone=alone),
             metrics=self._metrics,

@@ -20,6 +20,7 @@ from worker.runtime import verdict
 from worker.runtime.attempt import Attempt
 from worker.runtime.attendant import Attendant
 from worker.runtime.bookkeeping import Bookkeeper, Stopped
+from worker.runtime.checkpoints import Checkpoints
 from worker.runtime.metrics import Metrics
 from worker.storage import Storage
 
@@ -45,6 +46,7 @@ class Runner:
         ports: Mapping[type, Any],
         ledger: Ledger,
         storage: Storage,
+        checkpoints: Checkpoints,
         bookkeeper: Bookkeeper,
         attendant: Attendant,
         metrics: Metrics,
@@ -56,6 +58,7 @@ class Runner:
         self._ports = ports
         self._ledger = ledger
         self._storage = storage
+        self._checkpoints = checkpoints
         self._bookkeeper = bookkeeper
         self._metrics = metrics
         self._rng = random.Random()  # noqa: S311 - jitter, no secret
@@ -86,6 +89,7 @@ class Runner:
         job = self._claim(job_id)
         if job is None:
             self._metrics.refused.inc()
+            logger.info("claim_refused", job=str(job_id))
             return None
         with self._metrics.running(job.kind):
             outcome = self._attempt(job)
@@ -109,7 +113,7 @@ class Runner:
         if kind is None:
             failure = JobFailure(type="UnknownKind", message=f"this worker knows no kind {job.kind}")
             return self._ended(job, failure)
-        attempt = Attempt(kind, job, self._ledger, self._storage)
+        attempt = Attempt(kind, job, self._ledger, self._storage, self._checkpoints)
         with logger.contextualize(
             job=attempt.job_id, kind=job.kind, attempt=job.attempt, request_id=job.request_id
         ):

@@ -44,6 +44,7 @@ class Stopper:
         self._hopeless = hopeless
         self._forked = forked
         self._released: set[UUID] = set()
+        self._exit_status = 0
         self._begun = native.Bell()
         self._over = native.Bell()
 
@@ -51,8 +52,13 @@ class Stopper:
         """Wait for `begin` on a native thread: a signal handler must not talk to the ledger itself."""
         native.start(self._run, "stopper")
 
-    def begin(self) -> None:
-        """The worker was told to stop; callable from a signal handler."""
+    def begin(self, exit_status: int = 0) -> None:
+        """The worker was told to stop; callable from a signal handler.
+
+        Args:
+            exit_status: of the process, where it must be ended when the grace is over.
+        """
+        self._exit_status = exit_status or self._exit_status
         self._begun.ring()
 
     def finish(self) -> None:
@@ -92,7 +98,7 @@ class Stopper:
         except SQLAlchemyError as error:
             logger.warning("hand_back_failed", error=type(error).__name__)
         logger.complete()
-        os._exit(0)
+        os._exit(self._exit_status)
 
 
 def _kill_children() -> None:

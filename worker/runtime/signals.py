@@ -3,20 +3,23 @@
 A test names each of them on each pool, so that an upgrade of Celery that moves one fails loudly.
 """
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import signals
+from celery.worker import state as celery_state
 from loguru import logger
 
+from worker.runtime.metrics import Metrics
 from worker.runtime.observation import Observation
 from worker.runtime.process import Worker
 
 
-def connect(worker: Worker, observation: Observation) -> None:
+def connect(worker: Worker, observation: Observation, metrics: Metrics) -> None:
     """Wire a worker to Celery's signals."""
-    wiring = _Wiring(worker, observation)
+    wiring = _Wiring(worker, observation, metrics)
     for signal, receiver in (
         (signals.celeryd_init, wiring.on_init),
         (signals.setup_logging, wiring.on_setup_logging),
@@ -25,6 +28,7 @@ def connect(worker: Worker, observation: Observation) -> None:
         (signals.worker_process_init, wiring.on_child),
         (signals.worker_shutting_down, wiring.on_stop),
         (signals.worker_shutdown, wiring.on_end),
+        (signals.task_received, wiring.on_received),
         (signals.task_failure, wiring.on_failure),
         (signals.task_revoked, wiring.on_revoked),
         (signals.task_unknown, wiring.on_unknown),
@@ -33,10 +37,14 @@ def connect(worker: Worker, observation: Observation) -> None:
         signal.connect(receiver, weak=False)
 
 
+_LONGEST_TEXT = 100  # characters of somebody else's text in a log line
+
+
 class _Wiring:
-    def __init__(self, worker: Worker, observation: Observation) -> None:
+    def __init__(self, worker: Worker, observation: Observation, metrics: Metrics) -> None:
         self._worker = worker
         self._observation = observation
+        self._metrics = metrics
         self._name = "unnamed"
 
     def on_init(self, sender: str, **_: Any) -> None:
@@ -51,13 +59,13 @@ class _Wiring:
         """Main process, before the pool exists."""
         queues = list(instance.app.amqp.queues.consume_from)
         forked = instance.pool_cls.__module__.endswith("prefork")
-        self._worker.begin(sender, queues, forked=forked)
+        self._observation.begin_metrics()
+        self._worker.begin(sender, queues, forked=forked, hungry=lambda: _hungry(instance))
         logger.info("worker_starts", worker=sender, queues=queues, forked=forked)
 
     def on_ready(self, **_: Any) -> None:
         """Main process, connected to the broker."""
         self._worker.keep()
-        self._observation.begin_metrics()
         logger.info("worker_ready")
 
     def on_child(self, **_: Any) -> None:
@@ -71,6 +79,12 @@ class _Wiring:
     def on_end(self, **_: Any) -> None:
         """Main process, after the pool ended."""
         self._worker.end()
+
+    def on_received(self, request: Any, **_: Any) -> None:
+        """Main process: a message; the task that it starts ignores one that names no job."""
+        if _job_id(request.id) is None:
+            self._drop("no_job_id", kind=request.name)
+        self._worker.hear()
 
     def on_failure(self, task_id: str, exception: BaseException, **_: Any) -> None:
         """Main process: a child died, or overran a time limit that an operator set."""
@@ -86,15 +100,27 @@ class _Wiring:
 
     def on_unknown(self, name: str, id: str, **_: Any) -> None:  # noqa: A002 - Celery's name
         """Main process: a message of a kind that this worker does not know."""
-        logger.warning("message_of_unknown_kind", kind=name, job=id)
+        self._drop("unknown_kind", kind=name[:_LONGEST_TEXT], job=id)
 
     def on_rejected(self, exc: BaseException | None = None, **_: Any) -> None:
         """Main process: a message that is none."""
-        logger.warning("message_rejected", error=type(exc).__name__)
+        self._drop("malformed", error=type(exc).__name__)
+
+    def _drop(self, reason: str, **fields: Any) -> None:
+        self._worker.hear()
+        self._metrics.dropped.labels(reason).inc()
+        logger.warning("message_dropped", reason=reason, **fields)
 
 
-def _job_id(text: str) -> UUID | None:
+def _hungry(instance: Any) -> Collection[str]:
+    """The queues that a worker consumes at present, unless it has no slot free."""
+    if len(celery_state.active_requests) >= instance.pool.num_processes:
+        return ()
+    return tuple(instance.app.amqp.queues.consume_from)
+
+
+def _job_id(text: str | None) -> UUID | None:
     try:
-        return UUID(text)
+        return UUID(text or "")
     except ValueError:
         return None

@@ -31,8 +31,7 @@ class JobTask(Task[Any, str]):
     def __call__(self, *_args: Any, **_kwargs: Any) -> str:
         """Claim, handle, record."""
         job_id = _job_id(self.request.id)
-        if job_id is None:
-            logger.warning("message_without_job", task=self.name)
+        if job_id is None:  # the main process has said so
             raise Ignore
         outcome = self._runner().run(job_id)
         if outcome is None:
@@ -44,7 +43,8 @@ class JobTask(Task[Any, str]):
         raise NotImplementedError
 
     def _tell(self, outcome: Outcome) -> str:
-        message = outcome.error.message if outcome.error else ""
+        # The text of an error is the client's: it may hold addresses of mails, or values of rows.
+        message = outcome.error.type if outcome.error else ""
         if outcome.state is State.RETRYING:
             why = JobFailed(message)
             raise Retry(message, exc=why, when=outcome.delay)  # type: ignore[arg-type]  # Real, says the stub

@@ -51,9 +51,18 @@ class Wire:
         """Send raw bytes."""
         self._socket.sendall(data)
 
+    def begin(self, method: str, path: str, length: int, **headers: str) -> None:
+        """Send the head of a request whose body comes later."""
+        self._head(method, path, length, headers)
+
     def request(self, method: str, path: str, *, body: bytes = b"", **headers: str) -> None:
         """Send a request."""
-        named = {"Host": "test", "Content-Length": str(len(body))}
+        self._head(method, path, len(body), headers, body)
+
+    def _head(
+        self, method: str, path: str, length: int, headers: Mapping[str, str], body: bytes = b""
+    ) -> None:
+        named = {"Host": "test", "Content-Length": str(length)}
         named |= {name.replace("_", "-"): value for name, value in headers.items()}
         lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
         self.send(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + body)
@@ -108,6 +117,10 @@ class Server:
     def terminate(self) -> None:
         """Ask it to stop."""
         self._process.send_signal(signal.SIGTERM)
+
+    def reload(self) -> None:
+        """Ask it to replace its processes."""
+        self._process.send_signal(signal.SIGHUP)
 
     def exit_status(self) -> int:
         """Wait until it stopped."""

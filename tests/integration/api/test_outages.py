@@ -1,16 +1,30 @@
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 
+import msgspec
 import psycopg2
 import pytest
 from falcon.testing import TestClient
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import OperationalError
 
-from api.app import Deps
+from api.app import Deps, create_app
+from tests.awaiting import eventually
 from tests.integration.api.fakes import Caller, FakePublisher
 from worker.ledger.engines import Ledger
+from worker.settings import Settings
+
+
+def reached(ledger: Ledger) -> bool:
+    try:
+        with ledger.write():
+            return True
+    except OperationalError:
+        return False
+
 
 Outage = Callable[[], AbstractContextManager[None]]
 
@@ -37,7 +51,7 @@ def outage(database_url: str, ledger: Ledger) -> Outage:
             yield
         finally:
             administer(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS true")
-            ledger.close()  # a connection that nobody used meanwhile would fail its next user
+            eventually(lambda: reached(ledger), 1.0)
 
     return away
 
@@ -99,3 +113,44 @@ def test_an_upload_that_cannot_be_recorded_leaves_no_file(caller: Caller, outage
         answer = caller.call("POST", "/v1/artifacts", params={"name": "a"}, body=b"x")
     assert answer.status_code == 503
     assert list(deps.storage.older_than(-60)) == []
+
+
+def test_a_restart_of_the_ledger_between_two_requests_fails_neither(
+    caller: Caller, ledger: Ledger, database_url: str
+) -> None:
+    caller.accepted()
+    elsewhere = Ledger.open(Settings(database_url=database_url), "elsewhere")
+    with elsewhere.write() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'jobyard-test'"
+            )
+        )
+    elsewhere.close()
+    caller.accepted()
+    with ledger.write() as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_where_all_connections_are_taken_a_request_is_told_to_come_back_soon(
+    caller: Caller, deps: Deps, settings: Settings
+) -> None:
+    few = msgspec.structs.replace(
+        settings, database_pool_size=1, database_pool_overflow=0, database_pool_timeout=0.2
+    )
+    ledger = Ledger.open(few, "few")
+    there = Caller(
+        TestClient(create_app(dataclasses.replace(deps, settings=few, ledger=ledger))),
+        caller.client,
+        caller.key,
+    )
+    there.accepted()
+    with ledger.write():
+        began = time.monotonic()
+        answers = [there.submit(), there.get("/v1/jobs"), there.get("/readyz")]
+        assert time.monotonic() - began < 3.0
+    assert [answer.status_code for answer in answers] == [503, 503, 503]
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
+    there.accepted()
+    ledger.close()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from worker.contract import Rights
 from worker.ledger import clients
 
 
@@ -30,6 +31,31 @@ def test_an_expired_key_opens_nothing(connection: Connection) -> None:
     _, key = clients.add_key(connection, client.id, "old", datetime.now(UTC) - timedelta(seconds=1))
 
     assert clients.client_of_key(connection, key) is None
+
+
+def test_a_key_submits_all_kinds_unless_it_says_which(connection: Connection) -> None:
+    client = clients.ensure_client(connection, "acme")
+    _, free = clients.add_key(connection, client.id, "free")
+    _, bound = clients.add_key(connection, client.id, "bound", rights=Rights(("email.*", "report.render")))
+
+    found = [clients.client_of_key(connection, key) for key in (free, bound)]
+
+    assert [client and client.rights for client in found] == [Rights(), Rights(("email.*", "report.render"))]
+    assert [clients.rights_of(key["kinds"]) for key in clients.keys_of(connection, client.id)] == [
+        Rights(),
+        Rights(("email.*", "report.render")),
+    ]
+
+
+def test_a_key_of_no_kinds_submits_nothing(connection: Connection) -> None:
+    """None is made by the command, but NULL and an empty list must not be taken for each other."""
+    client = clients.ensure_client(connection, "acme")
+    _, key = clients.add_key(connection, client.id, "none", rights=Rights(()))
+
+    found = clients.client_of_key(connection, key)
+
+    assert found
+    assert not found.rights.allow("email.send")
 
 
 def test_the_ledger_does_not_hold_the_key(connection: Connection) -> None:

@@ -30,6 +30,7 @@ WORDS: dict[str, Word] = {
     "handed back": lambda connection, job, token: transitions.hand_back(connection, [(job, token)], "w"),
     "lost": lambda connection, job, token: transitions.lose(connection, job, token, "died", 3),
     "progress": lambda connection, job, token: transitions.report_progress(connection, job, token, b"{}"),
+    "checkpoint": lambda connection, job, token: transitions.save_checkpoint(connection, job, token, b"1"),
     "overrun": transitions.mark_overrun,
 }
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import select
@@ -61,7 +62,15 @@ def die(lease: LeaseKeeper, known: set[UUID]) -> Die:
 
 
 @pytest.fixture
-def lease(settings: Settings, incarnation: Incarnation, known: set[UUID]) -> Iterator[LeaseKeeper]:
+def beats() -> list[None]:
+    """One for each time that the lease's thread showed that it lives."""
+    return []
+
+
+@pytest.fixture
+def lease(
+    settings: Settings, incarnation: Incarnation, known: set[UUID], beats: list[None]
+) -> Iterator[LeaseKeeper]:
     keeper = LeaseKeeper(
         settings,
         incarnation,
@@ -70,6 +79,7 @@ def lease(settings: Settings, incarnation: Incarnation, known: set[UUID]) -> Ite
         metrics=Metrics(CollectorRegistry()),
         known=lambda: set(known),
         forks=False,
+        beat=lambda: beats.append(None),
     )
     keeper.take()
     keeper.start()
@@ -260,3 +270,28 @@ def _two_beats(heartbeat: Heartbeat) -> None:
     for _ in range(2):
         seen = heartbeat()
         eventually(lambda: heartbeat() != seen)  # noqa: B023 - looked at in this round
+
+
+@pytest.mark.usefixtures("lease")
+def test_its_thread_shows_that_it_lives(beats: list[None]) -> None:
+    so_far = len(beats)
+    eventually(lambda: len(beats) > so_far + 2)
+
+
+def test_a_worker_that_waits_for_its_ledger_lives(
+    settings: Settings, incarnation: Incarnation, beats: list[None]
+) -> None:
+    away = msgspec.structs.replace(settings, database_url="postgresql://nobody@127.0.0.1:1/nothing")
+    keeper = LeaseKeeper(
+        away,
+        incarnation,
+        ["email"],
+        catalog={},
+        metrics=Metrics(CollectorRegistry()),
+        known=set,
+        forks=False,
+        beat=lambda: beats.append(None),
+    )
+    keeper.start()
+    eventually(lambda: len(beats) > 2)
+    keeper.fall_silent()

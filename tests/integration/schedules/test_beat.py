@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.request import urlopen
 
 import msgspec
@@ -17,9 +17,10 @@ import redis
 from celery import Celery
 from sqlalchemy import make_url, text
 
+from ops.chaos.proxy import Proxy
 from schedules.beat import JobyardScheduler
 from tests.awaiting import eventually
-from tests.smoke.proxy import Proxy
+from tests.clocks import needs_wrong_clocks, wrong_by
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
 
@@ -133,6 +134,32 @@ def test_two_beats_fire_and_dispatch_each_job_once(
     assert messages == count(ledger, "publications = 1")
 
 
+@needs_wrong_clocks
+def test_beats_with_clocks_minutes_apart_fire_by_the_ledgers(
+    start: Start, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats = []
+    for minutes in (-10, 10):
+        with monkeypatch.context() as environment:
+            for name, value in wrong_by(minutes).items():
+                environment.setenv(name, value)
+            beats.append(start(f"wrong by {minutes} minutes"))
+    further_firings(ledger, 5)
+
+    assert [beat.stop() for beat in beats] == [0, 0]
+
+    times = fire_times(ledger)
+    assert (times[-1] - times[0]).total_seconds() == len(times) - 1, "none was left out"
+    with ledger.write() as connection:
+        now = connection.execute(text("SELECT now()")).scalar_one()
+        lateness = text("""
+            SELECT max(abs(extract(epoch FROM j.created_at - f.fire_at)))
+            FROM jobs j JOIN firings f ON f.job_id = j.id
+        """)
+        assert connection.execute(lateness).scalar_one() < 5.0
+    assert abs((now - times[-1]).total_seconds()) < 60
+
+
 @pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_quickly_with_status_0(start: Start, with_signal: signal.Signals) -> None:
     beat = start()
@@ -150,6 +177,19 @@ def test_its_metrics_can_be_read(start: Start, ledger: Ledger) -> None:
 
     assert 'jobyard_beat_fired_total{schedule="tick"}' in shown
     assert 'jobyard_beat_last_round_timestamp_seconds{round="broker"}' in shown
+
+
+def test_it_lives_although_its_ledger_is_away(
+    start: Start, proxied: tuple[Proxy, Proxy, dict[str, str]]
+) -> None:
+    wire, _, urls = proxied
+    beat = start(**urls)
+    (served,) = beat.lines("metrics_served")
+    wire.cut()
+    eventually(lambda: beat.lines("failing"))
+
+    with urlopen(f"http://127.0.0.1:{served['port']}/healthz", timeout=10) as answer:
+        assert answer.status == 200
 
 
 def test_it_survives_an_outage_of_the_ledger(
@@ -237,6 +277,23 @@ def test_celerys_own_schedule_is_refused_with_the_place_for_schedules() -> None:
 
     with pytest.raises(SystemExit, match=r"schedules/README\.md"):
         JobyardScheduler(app)
+
+
+def test_each_tick_shows_that_it_lives() -> None:
+    beats: list[str] = []
+
+    class Beat:
+        class pulse:  # noqa: N801 - an attribute of beat's
+            beat = staticmethod(lambda: beats.append("beat"))
+
+        class round:  # noqa: A001, N801 - an attribute of beat's
+            run = staticmethod(lambda: 0.25)
+
+    scheduler = JobyardScheduler(Celery("test", set_as_current=False), lazy=True)
+    scheduler._beat = cast("Any", Beat)
+
+    assert [scheduler.tick(), scheduler.tick()] == [0.25, 0.25]
+    assert beats == ["beat", "beat"]
 
 
 def test_celerys_look_at_the_scheduler_before_it_starts_opens_nothing() -> None:

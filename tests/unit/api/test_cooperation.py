@@ -10,7 +10,7 @@ SILENT_SERVER = """
 import psycopg2
 from api import cooperation
 assert cooperation.is_on()
-cooperation.teach_psycopg2(patience=0.2)
+cooperation.teach_psycopg2(connecting=0.2, answering=30)
 silent = socket.create_server(("127.0.0.1", 0))
 turns = []
 gevent.spawn(lambda: [turns.append(gevent.sleep(0.01)) for _ in range(10)])

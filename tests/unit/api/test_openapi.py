@@ -92,6 +92,16 @@ def test_what_can_be_read_can_be_asked_for_its_head(app: App) -> None:
         assert ("GET" in methods) == ("HEAD" in methods), route.path
 
 
+def test_it_tells_where_a_keys_rights_may_not_reach(document: Mapping[str, Any]) -> None:
+    forbidden = {
+        (path, method)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if method != "parameters" and "403" in operation["responses"]
+    }
+    assert forbidden == {("/v1/jobs", "post"), ("/v1/jobs/{job_id}/retry", "post")}
+
+
 @pytest.mark.parametrize(
     "submission",
     [

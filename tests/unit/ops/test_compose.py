@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import make_url
 
 from ops.supervisor.roles import Role, role_table
 from worker.settings import Settings, unknown_variables
@@ -12,8 +13,21 @@ TOP = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = msgspec.yaml.decode((TOP / "docker-compose.yml").read_bytes())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (TOP / "ops/docker/Dockerfile").read_text()
-SERVERS = {"postgres", "redis"}
-ROLES = {role.name: role for role in role_table(Settings())}
+PASSWORDS = ("POSTGRES", "WAREHOUSE", "REDIS", "FLOWER")
+USERS = {"postgres": "postgres", "redis": "redis", "mailpit": "nobody"}  # the servers' accounts
+
+
+def environment(service: dict[str, Any]) -> dict[str, str]:
+    return {name: _given(str(value)) for name, value in service["environment"].items()}
+
+
+def _given(value: str) -> str:
+    """What Compose makes of a value where every password is `secret`, and nothing else is given."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", re.sub(r"\$\{\w+:\?[^}]*\}", "secret", value))
+
+
+SETTINGS = Settings.from_environment(environment(SERVICES["api"]))
+ROLES = {role.name: role for role in role_table(SETTINGS)}
 LASTING = {name: role for name, role in ROLES.items() if not role.once}
 
 each_role = pytest.mark.parametrize("role", ROLES.values(), ids=ROLES)
@@ -21,12 +35,8 @@ each_lasting_role = pytest.mark.parametrize("role", LASTING.values(), ids=LASTIN
 each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 
 
-def environment(service: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in service["environment"].items()}
-
-
 def test_the_services_are_the_servers_and_the_roles_of_the_supervisor() -> None:
-    assert set(SERVICES) == SERVERS | set(ROLES)
+    assert set(SERVICES) == set(USERS) | set(ROLES)
 
 
 @each_role
@@ -48,6 +58,28 @@ def test_every_variable_of_a_role_is_a_setting_with_a_value_that_fits(role: Role
     settings = Settings.from_environment(variables)
     assert settings.database_url
     assert settings.broker_url
+    assert settings.smtp_url
+    assert set(settings.sources) == {"warehouse"}
+
+
+def test_the_warehouse_is_made_for_the_role_that_its_url_names() -> None:
+    url = make_url(SETTINGS.sources["warehouse"])
+    made = (TOP / "ops/docker/warehouse.sql").read_text()
+    assert f"CREATE ROLE {url.username} " in made
+    assert f"CREATE DATABASE {url.database} OWNER {url.username};" in made
+    assert f"REVOKE ALL ON DATABASE {make_url(SETTINGS.database_url or '').database}, " in made
+    assert "JOBYARD_WAREHOUSE_PASSWORD" in made
+    assert "JOBYARD_WAREHOUSE_PASSWORD" in SERVICES["postgres"]["environment"]
+
+
+def test_mails_go_to_the_service_that_catches_them() -> None:
+    assert SETTINGS.smtp_server is not None
+    assert SETTINGS.smtp_server.host in SERVICES
+
+
+@each_service
+def test_every_image_is_one_version_of_something(service: dict[str, Any]) -> None:
+    assert service["image"] == "jobyard" or re.fullmatch(r"[\w/]+:v?\d+(\.\d+)*", service["image"])
 
 
 @each_lasting_role
@@ -76,7 +108,7 @@ def test_no_service_has_rights_or_writes_beside_its_volumes(service: dict[str, A
 def test_no_service_runs_as_root() -> None:
     assert int(re.findall(r"^USER (\d+)$", DOCKERFILE, re.MULTILINE)[-1]) > 0
     for name, service in SERVICES.items():
-        assert service.get("user") == (name if name in SERVERS else None)
+        assert service.get("user") == USERS.get(name)
 
 
 @each_service
@@ -86,7 +118,7 @@ def test_what_is_published_is_published_to_this_machine_alone(service: dict[str,
 
 def test_every_password_must_be_given() -> None:
     used = set(re.findall(r"\$\{JOBYARD_\w*PASSWORD[^}]*\}", str(SERVICES)))
-    assert used == {f"${{JOBYARD_{name}_PASSWORD:?set it}}" for name in ("POSTGRES", "REDIS", "FLOWER")}
+    assert used == {f"${{JOBYARD_{name}_PASSWORD:?set it}}" for name in PASSWORDS}
 
 
 @each_role

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import kombu
 import pytest
+from amqp.exceptions import MessageNacked
 
 from worker import broker
 from worker.broker import Broker
@@ -119,9 +120,65 @@ def test_quorum_queues_tell_high_from_the_rest() -> None:
     assert high > 4 >= max(n for p, n in broker._AMQP_PRIORITIES.items() if p is not Priority.HIGH)
 
 
-def test_on_rabbitmq_queues_are_replicated_and_publishing_is_confirmed() -> None:
-    assert broker.queue("email", RABBITMQ).queue_arguments == {"x-queue-type": "quorum"}
-    assert broker.transport_options(RABBITMQ)["confirm_publish"] is True
+def test_on_rabbitmq_queues_are_replicated_and_drop_nothing_silently() -> None:
+    arguments = broker.queue("email", RABBITMQ).queue_arguments or {}
+    assert arguments["x-queue-type"] == "quorum"
+    assert arguments["x-dead-letter-routing-key"] == broker.DROPPED
+    assert [queue.name for queue in broker.queues(RABBITMQ)] == [*QUEUES, broker.DROPPED]
+    assert [queue.name for queue in broker.queues(REDIS)] == [*QUEUES]
+
+
+def test_rabbitmq_waits_longer_for_an_acknowledgement_than_any_queue_for_its_jobs() -> None:
+    arguments = broker.queue("email", RABBITMQ).queue_arguments or {}
+    patience = arguments["x-consumer-timeout"] / 1000
+    for queue in QUEUES.values():
+        assert patience > (queue.prefetch + 1) * queue.deadline
+
+
+class Confirming:
+    """A channel of RabbitMQ whose confirmations a test gives: `answers` are its words, in turn."""
+
+    def __init__(self, answers: list[tuple[str, int, bool]]) -> None:
+        self.events: Any = {"basic_ack": set(), "basic_nack": set()}
+        self.connection = self
+        self._answers = iter(answers)
+
+    def confirm_select(self) -> None:
+        pass
+
+    def drain_events(self) -> None:
+        said, tag, multiple = next(self._answers)
+        for callback in self.events[said]:
+            callback(tag, multiple)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [("basic_ack", 3, True)],
+        [("basic_ack", 1, False), ("basic_ack", 2, False), ("basic_ack", 3, False)],
+        [("basic_ack", 3, False), ("basic_ack", 2, True)],
+    ],
+)
+def test_a_batch_is_published_when_every_message_is_confirmed(answers: list[tuple[str, int, bool]]) -> None:
+    channel = Confirming([*answers, ("basic_ack", 4, False)])
+    confirms = broker._Confirms(channel)
+    with confirms.of(3):
+        pass
+    with confirms.of(1):  # of which the last answer speaks: nothing else was asked for before
+        pass
+
+
+def test_a_batch_of_which_a_message_was_refused_is_not_published() -> None:
+    channel = Confirming([("basic_ack", 1, False), ("basic_nack", 2, False)])
+    with pytest.raises(MessageNacked), broker._Confirms(channel).of(2):
+        pass
+
+
+def test_a_message_that_was_confirmed_while_others_were_published_is_not_waited_for() -> None:
+    channel = Confirming([("basic_ack", 1, False), ("basic_ack", 2, False)])
+    with broker._Confirms(channel).of(2):
+        channel.drain_events()
 
 
 def test_on_redis_no_retry_option_is_set_for_it_would_undo_batches() -> None:

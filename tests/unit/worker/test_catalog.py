@@ -52,9 +52,7 @@ def test_a_package_of_the_users_adds_its_kinds(write: Write) -> None:
     assert found["letter.send"].module == "more_kinds.letter.send"
 
 
-def test_a_package_that_a_setting_names_adds_its_kinds(
-    write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_package_that_a_setting_names_adds_its_kinds(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write("letter.send", KIND.format(name="letter.send"))
     monkeypatch.setattr(catalog, "entry_points", lambda group: EntryPoints() if group else None)
     assert "letter.send" in catalog.load(["more_kinds"])

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from worker.contract import EMAIL, Context, Payload, kind
+from worker.contract import EMAIL, Context, Payload, Rights, kind
 from worker.contract.states import Priority
-from worker.enqueue import Enqueuer, Refused, Submission, UnknownKind, message_of, submission
+from worker.enqueue import Enqueuer, KindNotAllowed, Refused, Submission, UnknownKind, message_of, submission
 from worker.ledger.records import NewJob
 
 CLIENT = UUID(int=1)
@@ -45,6 +45,18 @@ def refused(payload: dict[str, Any] | None = None, **options: Any) -> Refused:
     with pytest.raises(Refused) as caught:
         prepare(payload, **options)
     return caught.value
+
+
+def test_rights_come_before_the_payload_and_after_the_kind() -> None:
+    bound = Rights(("web.*",))
+    with pytest.raises(KindNotAllowed) as caught:
+        ENQUEUER.prepare(submission("letter.send", {"no": 1}), CLIENT, None, rights=bound)
+    assert (caught.value.field, caught.value.rights) == ("kind", bound)
+    assert caught.value.reason == "this key may not submit letter.send; it may submit web.*"
+    with pytest.raises(UnknownKind):
+        ENQUEUER.prepare(submission("letter.sent", {}), CLIENT, None, rights=bound)
+    allowed = Rights(("letter.send",))
+    assert ENQUEUER.prepare(submission("letter.send", {"to": "Ada"}), CLIENT, None, rights=allowed)
 
 
 def test_a_job_is_made_of_a_submission_and_its_kind() -> None:

@@ -4,22 +4,24 @@ from typing import Any
 
 import pytest
 
-from ops.chaos.checker import judge
+from ops.chaos.checker import Verdict, judge
 from ops.chaos.history import (
     Alive,
     AnyEvent,
     Attempted,
+    Died,
     Done,
     Effect,
     Fault,
     Read,
     Started,
     Submitted,
+    Told,
 )
 
 
 def submitted(job: str | None = "a", **given: Any) -> Submitted:
-    fields = {
+    fields: dict[str, Any] = {
         "at": 0.0,
         "key": f"key-{job}",
         "kind": "chaos.quick",
@@ -30,7 +32,8 @@ def submitted(job: str | None = "a", **given: Any) -> Submitted:
 
 
 def started(run: str, at: float, **given: Any) -> Started:
-    return Started(**({"at": at, "job": "a", "run": run, "attempt": 1, "pid": 1} | given))
+    fields: dict[str, Any] = {"at": at, "job": "a", "run": run, "attempt": 1, "pid": 1}
+    return Started(**(fields | given))
 
 
 def read(state: str | None = "succeeded", job: str = "a", **given: Any) -> Read:
@@ -44,6 +47,7 @@ def ran(run: str = "r1", start: float = 1.0, end: float = 2.0, **given: Any) -> 
 
 WELL: list[AnyEvent] = [submitted(), *ran(), read()]
 RETRIED = (Attempted(attempt=1, outcome="failed"), Attempted(attempt=2, outcome="succeeded"))
+KEYED: list[AnyEvent] = [submitted(keyed=True), *ran(), read()]
 LOST_ONCE = (Attempted(attempt=1, outcome="lost"), Attempted(attempt=2, outcome="succeeded"))
 
 
@@ -78,6 +82,19 @@ def test_a_success_without_the_work_is_lost() -> None:
     assert judge([submitted(), started("r1", 1.0), read()]).lost
 
 
+def test_a_success_of_an_attempt_whose_run_was_still_under_way_is_lost() -> None:
+    """Somebody else's word counted."""
+    runs = [*ran("r1", 1.0, 4.0), *ran("r2", 3.0, 6.0, attempt=2, pid=2)]
+    lost = Attempted(attempt=1, outcome="lost", ended=2.0)
+
+    def verdict(ended: float) -> Verdict:
+        word = Attempted(attempt=2, outcome="succeeded", ended=ended)
+        return judge([submitted(), *runs, read(history=(lost, word))])
+
+    assert verdict(ended=4.1).lost
+    assert not verdict(ended=6.1).lost
+
+
 def test_a_success_of_a_kind_that_notes_no_runs_is_believed() -> None:
     assert judge([submitted(noted=False), read()]).valid
 
@@ -95,7 +112,7 @@ def test_an_end_that_is_not_right_for_the_job_is_unexpected() -> None:
 
 
 def test_two_jobs_of_one_idempotency_key_are_unexpected() -> None:
-    twice = [submitted("a", key="k"), submitted("b", key="k")]
+    twice: list[AnyEvent] = [submitted("a", key="k"), submitted("b", key="k")]
     verdict = judge([*twice, *ran(), *ran("r2", job="b"), read(), read(job="b")])
     assert [violation.job for violation in verdict.unexpected] == ["b"]
 
@@ -113,13 +130,13 @@ def test_a_job_behind_an_unanswered_submission_may_run() -> None:
 
 
 def test_two_runs_at_once_by_workers_that_are_well_overlap() -> None:
-    runs = [started("r1", 1.0), started("r2", 2.0, attempt=2, pid=2), Alive(at=2.5, run="r1")]
+    runs: list[AnyEvent] = [started("r1", 1.0), started("r2", 2.0, attempt=2, pid=2), Alive(at=2.5, run="r1")]
     verdict = judge([submitted(), *runs, Done(at=3.0, run="r2"), read(history=LOST_ONCE)])
     assert [violation.reason for violation in verdict.overlapping] == ["attempts 1 and 2 ran at once"]
 
 
 def test_a_run_that_gave_no_sign_after_the_next_one_began_does_not_overlap() -> None:
-    runs = [
+    runs: list[AnyEvent] = [
         started("r1", 1.0),
         Alive(at=1.5, run="r1"),
         started("r2", 4.0, attempt=2),
@@ -134,7 +151,7 @@ def test_a_run_that_gave_no_sign_after_the_next_one_began_does_not_overlap() -> 
 
 def late(history: tuple[Attempted, ...], stopped: tuple[int, ...] = (1,)) -> list[AnyEvent]:
     pause = Fault(at=1.5, name="pause", target="worker", until=9.0, stopped=stopped)
-    runs = [started("r1", 1.0), started("r2", 5.0, attempt=2, pid=2), Done(at=6.0, run="r2")]
+    runs: list[AnyEvent] = [started("r1", 1.0), started("r2", 5.0, attempt=2, pid=2), Done(at=6.0, run="r2")]
     return [submitted(), pause, *runs, Done(at=9.5, run="r1"), read(history=history)]
 
 
@@ -154,21 +171,87 @@ def test_a_pause_of_another_worker_is_no_excuse() -> None:
 
 
 def test_a_keyed_effect_that_happened_twice_is_doubled() -> None:
-    assert judge([*WELL, Effect(at=2.0, job="a")]).valid
-    assert judge([*WELL, Effect(at=2.0, job="a"), Effect(at=3.0, job="a")]).doubled
+    assert judge([*KEYED, Effect(at=2.0, key="key-a")]).valid
+    assert judge([*KEYED, Effect(at=2.0, key="key-a"), Effect(at=3.0, key="key-a")]).doubled
+
+
+def test_a_keyed_success_without_its_effect_is_lost() -> None:
+    assert judge(KEYED).lost
+
+
+def test_an_end_that_a_client_was_told_stays() -> None:
+    assert judge([*WELL, Told(at=3.0, job="a", state="succeeded")]).valid
+    assert judge([*WELL, Told(at=3.0, job="a", state="running")]).valid
+    assert judge([*WELL, Told(at=3.0, job="a", state="cancelled")]).unexpected
+
+
+def condemned(killed: tuple[int, ...]) -> list[AnyEvent]:
+    history = tuple(Attempted(attempt=number, outcome="lost") for number in (1, 2))
+    runs: list[AnyEvent] = [started("r1", 1.0), started("r2", 3.0, attempt=2, pid=2)]
+    fault = Fault(at=1.5, name="kill", target="pool", until=1.5, killed=killed)
+    return [submitted(), fault, *runs, read("failed", error="Lost", history=history)]
+
+
+def test_a_job_that_faults_killed_again_and_again_may_end_as_a_killer() -> None:
+    verdict = judge(condemned(killed=(1, 2)))
+    assert verdict.valid
+    assert verdict.condemned == 1
+
+
+def test_a_job_that_ended_as_a_killer_without_faults_is_unexpected() -> None:
+    verdict = judge(condemned(killed=(1,)))
+    assert verdict.unexpected
+    assert verdict.condemned == 0
+
+
+def died(pid: int, exit_status: int = -11) -> Died:
+    return Died(at=1.0, name="worker-web", pid=pid, exit_status=exit_status)
+
+
+def test_a_process_that_died_of_itself_is_named() -> None:
+    assert judge([*WELL, died(7)]).died == ["worker-web (pid 7, exit status -11)"]
+
+
+def test_a_process_that_a_fault_or_a_killer_ended_or_that_left_is_not_named() -> None:
+    fault = Fault(at=1.0, name="kill", target="worker", until=1.0, killed=(7,))
+    assert judge([*WELL, fault, died(7), died(8, exit_status=0)]).died == []
+    killer: list[AnyEvent] = [
+        submitted(deadly=True, expected=("failed",)),
+        started("r1", 1.0),
+        read("failed"),
+    ]
+    assert judge([*killer, died(1)]).died == []
+
+
+def test_a_submission_without_an_answer_is_counted() -> None:
+    assert judge([*WELL, submitted(None, key="open")]).unanswered == 1
+
+
+def test_a_killer_recovers_from_nothing() -> None:
+    runs: list[AnyEvent] = [started("r1", 1.0), started("r2", 3.0, attempt=2)]
+    history = (Attempted(attempt=1, outcome="lost"), Attempted(attempt=2, outcome="lost"))
+    killer = submitted(deadly=True, expected=("failed",))
+    assert judge([killer, *runs, read("failed", history=history)]).recovery_seconds == []
+
+
+def test_a_failed_attempt_is_nothing_to_recover_from() -> None:
+    runs: list[AnyEvent] = [started("r1", 1.0), started("r2", 3.0, attempt=2), Done(at=4.0, run="r2")]
+    verdict = judge([submitted(), *runs, read(history=RETRIED)])
+    assert verdict.recovered == 0
+    assert verdict.recovery_seconds == []
 
 
 def test_a_retry_is_no_repeated_run() -> None:
-    runs = [*ran(), *ran("r2", 3.0, 4.0, attempt=2)]
+    runs: list[AnyEvent] = [*ran(), *ran("r2", 3.0, 4.0, attempt=2)]
     assert judge([submitted(), *runs, read(history=RETRIED)]).repeated == 0
 
 
 def test_the_last_failure_is_no_reason_for_another_run() -> None:
     failed = read("failed", history=(Attempted(attempt=1, outcome="failed"),))
-    runs = [*ran(), *ran("r2", 3.0, 4.0, attempt=2)]
+    runs: list[AnyEvent] = [*ran(), *ran("r2", 3.0, 4.0, attempt=2)]
     assert judge([submitted(expected=("failed",)), *runs, failed]).repeated == 1
 
 
 def test_faults_are_counted_by_name() -> None:
-    faults = [Fault(at=at, name="kill", target="beat", until=at) for at in (1.0, 2.0)]
+    faults: list[AnyEvent] = [Fault(at=at, name="kill", target="beat", until=at) for at in (1.0, 2.0)]
     assert judge([*WELL, *faults]).faults == {"kill": 2}

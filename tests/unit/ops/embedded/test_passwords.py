@@ -1,8 +1,8 @@
 import stat
 from pathlib import Path
 
-from ops.embedded.files import create_private
 from ops.embedded.passwords import password
+from ops.files import create_private
 
 
 def test_is_drawn_once_and_kept_for_its_owner(tmp_path: Path) -> None:
@@ -15,6 +15,6 @@ def test_is_drawn_once_and_kept_for_its_owner(tmp_path: Path) -> None:
 
 
 def test_two_that_draw_at_once_agree(tmp_path: Path) -> None:
-    assert create_private(tmp_path / "database", "first\n")
-    assert not create_private(tmp_path / "database", "second\n")
+    assert create_private(tmp_path / "database", b"first\n")
+    assert not create_private(tmp_path / "database", b"second\n")
     assert password(tmp_path, "database") == "first"

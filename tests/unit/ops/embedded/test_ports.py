@@ -1,5 +1,9 @@
+import os
 import socket
+import subprocess
+import sys
 
+import psutil
 import pytest
 
 from ops.embedded import ports
@@ -26,3 +30,12 @@ def test_says_so_when_there_are_none_left(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(ports, "_RANGE", range(taken, taken + 1))
         with pytest.raises(OSError, match="no 1 free ports"):
             ports.free_ports(1)
+
+
+def test_who_listens_is_found_though_a_child_of_its_ends_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    child = psutil.Process(gone.pid)
+    gone.wait()
+    monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: [child])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert ports.listens(os.getpid(), server.getsockname()[1])

@@ -37,6 +37,7 @@ class Fake:
         self.once = once
         self.stop_signals = ((signal.SIGTERM, grace),)
         self.refusal: Exception | None = None
+        self.stranger: ServerError | None = None  # what answers in its place
         self.cleared = 0
 
     def command(self) -> Command:
@@ -46,6 +47,11 @@ class Fake:
 
     def ready(self, age: float) -> bool:
         return age >= 0
+
+    def ensure_own(self, pid: int) -> None:
+        assert psutil.pid_exists(pid)
+        if self.stranger:
+            raise self.stranger
 
     def clear(self) -> None:
         self.cleared += 1
@@ -181,6 +187,21 @@ def test_a_program_that_never_will_be_ready_is_ended(make: Make, events: Events)
     child.start()
     run_until(child, events, ProcessState.BACKING_OFF)
     assert child.error is hopeless
+
+
+def test_what_another_program_answers_for_is_ended(make: Make, events: Events) -> None:
+    program = Fake()
+    program.stranger = ServerError("its port is taken")
+    child = make(program)
+    child.start()
+    run_until(child, events, ProcessState.BACKING_OFF)
+    assert child.error is program.stranger
+    before = child.was_up
+    program.stranger = None  # it has gone
+    run_until(child, events, ProcessState.RUNNING)
+    assert (before, child.was_up) == (False, True)
+    child.stop(limit=60)
+    run_until(child, events, ProcessState.STOPPED)
 
 
 def test_what_was_never_started_stops_at_once(make: Make) -> None:

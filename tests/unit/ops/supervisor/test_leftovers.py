@@ -18,11 +18,15 @@ Process = subprocess.Popen[bytes]
 def orphan(tmp_path: Path) -> Iterator[Process]:
     """Something that looks as a role of this HOME does."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "import signal; signal.pause()"],
+        [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"],
         start_new_session=True,
         env={"JOBYARD_HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
     )
+    assert process.stdout is not None
+    process.stdout.readline()  # from now on its environment is its own
     yield process
+    process.stdout.close()
     process.kill()
     process.wait()
 

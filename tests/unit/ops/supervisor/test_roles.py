@@ -1,4 +1,6 @@
+import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from ops.supervisor.roles import (
     reachable,
     resolve,
     role_table,
+    smtp_url,
 )
 from worker.contract.queues import QUEUES, WORKERS
 from worker.settings import Settings
@@ -34,10 +37,11 @@ def test_every_queue_has_a_worker_with_the_grace_of_its_table() -> None:
 
 def test_the_rest_are_single_and_named_as_their_command() -> None:
     rest = {role.name: role for role in role_table(SETTINGS) if role.role != "worker"}
-    assert list(rest) == ["migrate", "api", "beat", "flower"]
+    assert list(rest) == ["migrate", "mail", "api", "beat", "flower"]
     for name, role in rest.items():
         assert role.role == name
-        assert role.argv[:4] == (sys.executable, "-m", "ops", name)
+        command = {"mail": "mail-sink"}.get(name, name)
+        assert role.argv[:4] == (sys.executable, "-m", "ops", command)
     assert [name for name, role in rest.items() if role.once] == ["migrate"]
 
 
@@ -50,8 +54,8 @@ def test_every_role_starts_and_stops_once() -> None:
 
 def test_ports_that_are_nought_are_drawn_and_handed_to_all() -> None:
     resolved = resolve(SETTINGS)
-    ports = {resolved.api_port, resolved.api_metrics_port, resolved.flower_port}
-    assert len(ports) == 3
+    ports = {resolved.api_port, resolved.api_metrics_port, resolved.flower_port, resolved.mail_port}
+    assert len(ports) == 4
     assert 0 not in ports
     assert Settings.from_environment(resolved.environment()) == resolved
     assert Path(resolved.home).is_absolute()
@@ -62,6 +66,31 @@ def test_a_port_that_is_taken_is_named_with_its_setting() -> None:
         port = server.getsockname()[1]
         with pytest.raises(ServerError, match=f"port {port} is taken: set JOBYARD_FLOWER_PORT"):
             resolve(msgspec.structs.replace(SETTINGS, flower_port=port))
+
+
+def test_mails_go_to_the_sink_where_no_mail_server_is_set() -> None:
+    settings = resolve(SETTINGS)
+    sink = next(role for role in role_table(settings) if role.role == "mail")
+    assert sink.address == ("127.0.0.1", settings.mail_port)
+    assert smtp_url(settings) == f"smtp://127.0.0.1:{settings.mail_port}"
+
+
+def test_with_a_mail_server_there_is_no_sink_and_its_port_may_be_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = msgspec.structs.replace(SETTINGS, mail_port=server.getsockname()[1])
+        with pytest.raises(ServerError, match="is taken: set JOBYARD_MAIL_PORT"):
+            resolve(taken)
+        settings = resolve(msgspec.structs.replace(taken, smtp_url="smtp://mail.example"))
+    assert "mail" not in {role.role for role in role_table(settings)}
+    assert smtp_url(settings) == "smtp://mail.example"
+
+
+def test_the_sink_takes_mails_before_the_workers_start_and_until_they_have_drained() -> None:
+    def turn(order: tuple[frozenset[str], ...], role: str) -> int:
+        return next(number for number, roles in enumerate(order) if role in roles)
+
+    assert turn(START_ORDER, "mail") < turn(START_ORDER, "worker")
+    assert turn(STOP_ORDER, "mail") > turn(STOP_ORDER, "worker")
 
 
 @pytest.mark.parametrize("first", [0, 9500])
@@ -92,7 +121,38 @@ def test_a_role_with_an_address_is_ready_once_it_listens() -> None:
         role = Role(name="api", role="api", argv=("api",), grace=1, address=server.getsockname())
         program = RoleProgram(role, dict, Path())
         assert program.ready(0)
+        program.ensure_own(os.getpid())
     assert not program.ready(60)
+
+
+def test_another_program_on_its_port_is_not_taken_for_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        role = Role(name="api", role="api", argv=("api",), grace=1, address=server.getsockname())
+        program = RoleProgram(role, dict, Path())
+        process = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+        try:
+            with pytest.raises(ServerError, match=f"port {server.getsockname()[1]} of api is taken"):
+                program.ensure_own(process.pid)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_a_child_of_its_may_listen_for_it() -> None:
+    code = (
+        "import os, socket; server = socket.create_server(('127.0.0.1', 0));"
+        " os.fork() and (server.close(), os.wait()); print(server.getsockname()[1], flush=True);"
+        " server.accept()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = ("127.0.0.1", int(process.stdout.readline()))
+        role = Role(name="worker-web", role="worker", argv=(), grace=1, address=address)
+        try:
+            RoleProgram(role, dict, Path()).ensure_own(process.pid)
+        finally:
+            socket.create_connection(address).close()
+            process.kill()
 
 
 def test_a_role_without_one_is_ready_once_it_has_settled() -> None:

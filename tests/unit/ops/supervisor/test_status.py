@@ -12,7 +12,14 @@ from ops.supervisor.status import Addresses, ProcessState, ProcessStatus, Status
 
 STATUS = Status(
     pid=1,
-    urls=Addresses(api="http://a", flower="http://u:p@f", database="postgresql://d", broker="redis://b"),
+    urls=Addresses(
+        api="http://a",
+        flower="http://u:p@f",
+        database="postgresql://d",
+        broker="redis://b",
+        smtp="smtp://m",
+        sources={"warehouse": "postgresql://w"},
+    ),
     key_file="/home/key",
     processes=(
         ProcessStatus(
@@ -47,6 +54,15 @@ def test_is_alive_as_long_as_its_supervisor_holds_the_lock(tmp_path: Path) -> No
     assert left is not None
     assert (held.status, held.alive) == (ours, True)
     assert (left.status, left.alive) == (ours, False)
+
+
+def test_what_an_older_version_wrote_is_read(tmp_path: Path) -> None:
+    written = json.loads(msgspec.json.encode(STATUS))
+    del written["urls"]["smtp"], written["urls"]["sources"]
+    Home(tmp_path).status.write_text(json.dumps(written))
+    record = read_status(tmp_path)
+    assert record is not None
+    assert record.status.processes == STATUS.processes
 
 
 def test_an_unused_home_has_none(tmp_path: Path) -> None:

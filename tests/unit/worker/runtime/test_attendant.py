@@ -19,6 +19,7 @@ from worker.ledger.engines import Ledger
 from worker.runtime import attendant as attendants
 from worker.runtime.attempt import Attempt
 from worker.runtime.attendant import Attendant
+from worker.runtime.checkpoints import Checkpoints
 from worker.storage import Storage
 
 Jobs = Literal["one", "many"]  # that run at once in the process
@@ -87,7 +88,8 @@ def make(ledger: FakeLedger, alarms: list[float]) -> Make:
 
 
 def attempt_of(storage: Path, *, deadline: float = 30.0, **job: Any) -> Attempt:
-    attempt = Attempt(ask, claimed(**job), cast("Ledger", None), Storage(storage))
+    nobody = cast("Ledger", None), Storage(storage), cast("Checkpoints", None)
+    attempt = Attempt(ask, claimed(**job), *nobody)
     attempt.deadline = deadline
     return attempt
 

@@ -35,6 +35,17 @@ def test_redis_acknowledges_nothing_and_rabbitmq_after_the_outcome() -> None:
     assert config(RABBITMQ)["task_acks_late"] is True
 
 
+def test_a_silent_rabbitmq_is_noticed_early_enough_to_resume_within_ten_seconds() -> None:
+    given = config(RABBITMQ)
+    assert 2 * given["broker_heartbeat"] < 8
+    assert isinstance(given["broker_heartbeat"], int)  # AMQP has whole seconds
+
+
+@pytest.mark.parametrize("url", [REDIS, RABBITMQ])
+def test_no_event_waits_for_a_confirmation(url: str) -> None:
+    assert "confirm_publish" not in config(url)["broker_transport_options"]
+
+
 @pytest.mark.parametrize("url", [REDIS, RABBITMQ])
 def test_every_queue_is_declared_and_no_other_one_is_made(url: str) -> None:
     given = config(url)

@@ -33,6 +33,49 @@ def test_it_reconnects_every_second_and_for_ever(monkeypatch: pytest.MonkeyPatch
     assert asked["callback"] is print
 
 
+def test_nothing_is_declared_for_eta_tasks_and_every_other_step_is_celerys() -> None:
+    ours, theirs = Consumer.Blueprint.default_steps, CeleryConsumer.Blueprint.default_steps
+    assert set(theirs) - set(ours) == {"celery.worker.consumer.delayed_delivery:DelayedDelivery"}
+    assert [step for step in theirs if step in ours] == ours
+
+
+class Events:
+    """What sends events, over a connection of its own."""
+
+    def __init__(self) -> None:
+        self.enabled = True
+        self.collected = 0
+        self.connection = self.transport = self
+        self.driver_type = "amqp"
+
+    def collect(self) -> None:
+        self.collected += 1
+
+
+@pytest.fixture
+def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
+    """On RabbitMQ, with its events."""
+    events = Events()
+    monkeypatch.setattr(CeleryConsumer, "connection_for_write", lambda *_, **__: events)
+    monkeypatch.setattr(CeleryConsumer, "on_connection_error_after_connected", lambda *_: None)
+    made: Consumer = object.__new__(Consumer)
+    made.event_dispatcher = events
+    return made
+
+
+def test_no_event_is_sent_while_rabbitmq_takes_no_messages(consumer: Consumer) -> None:
+    connection = consumer.connection_for_write()
+    connection.on_blocked("low on memory")
+    assert not consumer.event_dispatcher.enabled
+    connection.on_unblocked()
+    assert consumer.event_dispatcher.enabled
+
+
+def test_nobody_says_goodbye_to_a_broker_that_is_lost(consumer: Consumer) -> None:
+    consumer.on_connection_error_after_connected(OSError("gone"))
+    assert consumer.event_dispatcher.collected == 1
+
+
 @pytest.fixture
 def rejected(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
     errors: list[Exception] = []

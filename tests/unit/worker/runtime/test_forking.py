@@ -10,8 +10,8 @@ FORK_WHILE_HELD = """
 import os, threading, time
 from worker.runtime.forking import exclusion
 
-lock = exclusion()
-assert exclusion() is lock
+lock = exclusion("test")
+assert exclusion("test") is lock
 held, times = threading.Event(), {}
 
 def hold():

@@ -18,6 +18,7 @@ from worker.ledger.records import Claim, ClaimedJob, Outcome
 from worker.runtime.attempt import Attempt
 from worker.runtime.attendant import Attendant
 from worker.runtime.bookkeeping import Stopped
+from worker.runtime.checkpoints import Checkpoints
 from worker.runtime.metrics import Metrics
 from worker.runtime.runner import Incarnation, PortError, Runner, check_ports
 from worker.storage import Storage
@@ -88,6 +89,7 @@ def make(bookkeeper: Bookkeeper, watcher: Watcher, tmp_path: Path) -> Make:
             ports=ports or {},
             ledger=cast("Ledger", None),
             storage=Storage(tmp_path),
+            checkpoints=cast("Checkpoints", None),
             bookkeeper=bookkeeper,
             attendant=cast("Attendant", watcher),
             metrics=Metrics(CollectorRegistry()),

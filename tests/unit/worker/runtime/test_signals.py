@@ -1,14 +1,18 @@
 """Celery's signals on their way to the parts of a worker."""
 
-from typing import Any, cast
+from collections.abc import Callable, Collection
+from typing import Any, ClassVar, cast
 from uuid import UUID, uuid4
 
 import pytest
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from celery import signals
 from celery.utils.dispatch import Signal
+from celery.worker import state as celery_state
+from prometheus_client import CollectorRegistry
 
 from worker.runtime import signals as wiring
+from worker.runtime.metrics import Metrics
 from worker.runtime.observation import Observation
 from worker.runtime.process import Worker
 
@@ -29,9 +33,16 @@ class Parts:
     def __init__(self) -> None:
         self.lease: Lease | None = Lease()
         self.told: list[Any] = []
+        self.registry = CollectorRegistry()
 
-    def begin(self, name: str, queues: list[str], *, forked: bool) -> None:
+    def begin(
+        self, name: str, queues: list[str], *, forked: bool, hungry: Callable[[], Collection[str]]
+    ) -> None:
         self.told.append(("begin", name, queues, forked))
+        self.hungry = hungry
+
+    def hear(self) -> None:
+        self.told.append("hear")
 
     def keep(self) -> None:
         self.told.append("keep")
@@ -55,6 +66,7 @@ class Parts:
 class Request:
     def __init__(self, task_id: str) -> None:
         self.id = task_id
+        self.name = "sample.ask"
 
 
 @pytest.fixture
@@ -64,7 +76,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
         if isinstance(signal, Signal):
             monkeypatch.setattr(signal, "receivers", [])
     parts = Parts()
-    wiring.connect(cast("Worker", parts), cast("Observation", parts))
+    wiring.connect(cast("Worker", parts), cast("Observation", parts), Metrics(parts.registry))
     return parts
 
 
@@ -74,7 +86,10 @@ class Instance:
     class app:  # noqa: N801 - Celery's name
         class amqp:  # noqa: N801 - Celery's name
             class queues:  # noqa: N801 - Celery's name
-                consume_from = ("email", "web")
+                consume_from: ClassVar = {"email": None, "web": None}
+
+    class pool:  # noqa: N801 - Celery's name
+        num_processes = 2
 
     def __init__(self, pool: str) -> None:
         self.pool_cls = type("TaskPool", (), {"__module__": f"celery.concurrency.{pool}"})
@@ -89,13 +104,26 @@ def test_a_worker_begins_with_its_name_its_queues_and_its_pool(
     signals.celeryd_after_setup.send(sender="email@host", instance=Instance(pool), conf=None)
     assert parts.told == [
         ("begin_logs", "worker-email"),
+        "begin_metrics",
         ("begin", "email@host", ["email", "web"], forked),
     ]
 
 
-def test_a_worker_is_seen_by_metrics_once_it_works(parts: Parts) -> None:
+def test_a_worker_with_a_slot_free_could_take_of_the_queues_that_it_consumes(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signals.celeryd_after_setup.send(sender="email@host", instance=Instance("thread"), conf=None)
+    monkeypatch.setattr(celery_state, "active_requests", {1})
+    assert set(parts.hungry()) == {"email", "web"}
+    monkeypatch.setattr(Instance.app.amqp.queues, "consume_from", {"web": None})  # an operator said so
+    assert set(parts.hungry()) == {"web"}
+    monkeypatch.setattr(celery_state, "active_requests", {1, 2})
+    assert not parts.hungry()
+
+
+def test_a_worker_keeps_its_lease_once_it_works(parts: Parts) -> None:
     signals.worker_ready.send(sender=None)
-    assert parts.told == ["keep", "begin_metrics"]
+    assert parts.told == ["keep"]
 
 
 def test_the_stages_of_a_process_reach_the_worker(parts: Parts) -> None:
@@ -155,7 +183,16 @@ def test_a_child_of_the_pool_records_no_losses(parts: Parts) -> None:
     )
 
 
-def test_what_is_no_message_is_only_logged(parts: Parts) -> None:
+def test_whatever_reaches_the_worker_was_heard(parts: Parts) -> None:
+    signals.task_received.send(sender=None, request=Request(str(JOB)))
     signals.task_unknown.send(sender=None, name="of.tomorrow", id=str(JOB), message=None, exc=None)
     signals.task_rejected.send(sender=None, message=None, exc=ValueError("no body"))
-    assert parts.told == []
+    assert parts.told == ["hear"] * 3
+
+
+def test_what_is_no_message_is_counted(parts: Parts) -> None:
+    signals.task_unknown.send(sender=None, name="of.tomorrow", id=str(JOB), message=None, exc=None)
+    signals.task_rejected.send(sender=None, message=None, exc=ValueError("no body"))
+    signals.task_received.send(sender=None, request=Request("no id"))
+    for reason in ("unknown_kind", "malformed", "no_job_id"):
+        assert parts.registry.get_sample_value("jobyard_messages_dropped_total", {"reason": reason}) == 1

@@ -1,9 +1,10 @@
+import errno
 import stat
 from pathlib import Path
 
 import pytest
 
-from ops.embedded.files import write_private
+from ops.files import create_private, write_private
 
 
 def test_replaces_a_file_by_one_for_its_owner_alone(tmp_path: Path) -> None:
@@ -31,3 +32,24 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_private(path, "\ud800")
     assert path.read_text() == "old"
+
+
+def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    assert create_private(path, b"first", b" half")
+    assert not create_private(path, b"second")
+    assert path.read_bytes() == b"first half"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_for_which_there_is_no_room_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ops.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        create_private(tmp_path / "key", b"text")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,137 @@
+"""The gate to the ledger's server: restarts, outages, and a server that keeps silent."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from ops.chaos.proxy import Proxy
+from tests.awaiting import eventually
+from worker.ledger.engines import Ledger
+from worker.settings import Settings
+
+POOL = 3
+LIMIT = 1  # seconds that a connect may take
+AT_ONCE = 0.3  # seconds, on a busy machine
+
+
+@pytest.fixture
+def wire(database_url: str) -> Iterator[Proxy]:
+    with Proxy(make_url(database_url).port or 0) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def ledger(database_url: str, wire: Proxy) -> Iterator[Ledger]:
+    settings = Settings(
+        database_url=make_url(database_url).set(port=wire.port).render_as_string(hide_password=False),
+        database_pool_size=POOL,
+        database_pool_overflow=0,
+        database_connect_timeout=LIMIT,
+    )
+    ledger = Ledger.open(settings, "gate")
+    yield ledger
+    ledger.close()
+
+
+def test_connections_that_the_server_ended_meanwhile_fail_nobody(ledger: Ledger, database_url: str) -> None:
+    before = _use_all(ledger)
+
+    _end_connections(database_url)
+
+    assert _use_all(ledger).isdisjoint(before)
+
+
+def test_connections_that_broke_meanwhile_fail_nobody(ledger: Ledger, wire: Proxy) -> None:
+    before = _use_all(ledger)
+
+    wire.cut()
+    wire.restore()
+
+    assert _use_all(ledger).isdisjoint(before)
+
+
+def test_a_connection_in_order_is_used_again(ledger: Ledger) -> None:
+    assert _use_all(ledger) == _use_all(ledger)
+
+
+def test_a_silent_server_costs_its_time_limit_once_and_not_everybody(ledger: Ledger, wire: Proxy) -> None:
+    wire.swallow()
+    assert _seconds_to_fail(ledger) >= LIMIT
+
+    with ThreadPoolExecutor(20) as threads:
+        seconds = list(threads.map(_seconds_to_fail, [ledger] * 20))
+
+    assert max(seconds) < AT_ONCE
+
+
+def test_while_one_tries_again_the_others_do_not_wait_for_it(ledger: Ledger, wire: Proxy) -> None:
+    wire.swallow()
+    _seconds_to_fail(ledger)
+    (engine,) = ledger.pools.values()
+    trying = threading.Event()
+    connect = engine.dialect.connect
+
+    def tell_and_connect(*args: object, **options: object) -> object:
+        trying.set()
+        return connect(*args, **options)
+
+    engine.dialect.connect = tell_and_connect  # type: ignore[method-assign, assignment]  # to see it begin
+    with ThreadPoolExecutor(1) as threads:
+        probe = threads.submit(eventually, lambda: _seconds_to_fail(ledger) >= LIMIT)
+        assert trying.wait(10)
+        assert _seconds_to_fail(ledger) < AT_ONCE
+        assert probe.result()
+
+
+def test_after_an_outage_the_ledger_is_reached_again_within_a_second(ledger: Ledger, wire: Proxy) -> None:
+    wire.cut()
+    _seconds_to_fail(ledger)
+    wire.restore()
+    began = time.monotonic()
+
+    eventually(lambda: _reached(ledger))
+
+    assert time.monotonic() - began < 1.0
+
+
+def _use_all(ledger: Ledger) -> set[int]:
+    """Use every connection of the pool at once; returns which processes of the server answered."""
+    with ledger.write() as one, ledger.write() as two, ledger.write() as three:
+        return {_pid(connection) for connection in (one, two, three)}
+
+
+def _pid(connection: Connection) -> int:
+    return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+
+
+def _end_connections(database_url: str) -> None:
+    """As a restart of the server ends them; returns once they are gone."""
+    engine = create_engine(database_url)
+    mine = "FROM pg_stat_activity WHERE application_name = 'jobyard-gate'"
+    with engine.connect() as connection:
+        connection.execute(text(f"SELECT pg_terminate_backend(pid, 5000) {mine}"))
+    engine.dispose()
+
+
+def _seconds_to_fail(ledger: Ledger) -> float:
+    began = time.monotonic()
+    with pytest.raises(OperationalError), ledger.write():
+        pass
+    return time.monotonic() - began
+
+
+def _reached(ledger: Ledger) -> bool:
+    try:
+        return _pid_of_one(ledger) > 0
+    except OperationalError:
+        return False
+
+
+def _pid_of_one(ledger: Ledger) -> int:
+    with ledger.write() as connection:
+        return _pid(connection)
