@@ -9,9 +9,24 @@ from rich.table import Column, Table
 from sqlalchemy import Connection
 
 from ops.cli.site import console, found_settings, open_ledger
+from worker import catalog
+from worker.contract import Rights
 from worker.ledger import clients as ledger_clients
+from worker.settings import Settings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+class _Patterns(click.ParamType[Rights]):
+    """Patterns of kinds, comma-separated."""
+
+    name = "patterns"
+
+    def convert(self, value: str, _param: click.Parameter | None, _ctx: click.Context | None) -> Rights:
+        try:
+            return Rights.of(pattern.strip() for pattern in value.split(","))
+        except ValueError as error:
+            self.fail(str(error))
 
 
 @click.group()
@@ -60,11 +75,15 @@ def keys() -> None:
 @click.argument("client")
 @click.option("--label", default="", help="What the key is for.")
 @click.option("--days", type=click.IntRange(min=1), help="End it after so many days.")
-def add_key(client: str, label: str, days: int | None) -> None:
+@click.option("--kinds", type=_Patterns(), help="What it may submit: 'email.*,report.render'; all otherwise.")
+def add_key(client: str, label: str, days: int | None, kinds: Rights | None) -> None:
     """Make a key and print it, this once."""
     expires = datetime.now(UTC) + timedelta(days=days) if days else None
-    with open_ledger(found_settings()) as ledger, ledger.write() as connection:
-        _, key = ledger_clients.add_key(connection, _client(connection, client).id, label, expires)
+    settings = found_settings()
+    if kinds is not None:
+        _warn_of_unknown(kinds, settings)
+    with open_ledger(settings) as ledger, ledger.write() as connection:
+        _, key = ledger_clients.add_key(connection, _client(connection, client).id, label, expires, kinds)
     click.echo(key)
 
 
@@ -72,12 +91,14 @@ def add_key(client: str, label: str, days: int | None) -> None:
 @click.argument("client")
 def list_keys(client: str) -> None:
     """Show the keys of a client by their first characters."""
-    table = Table(Column("id", min_width=36), "begins", "label", "made", "expires", "revoked", box=None)
+    columns = ("begins", "label", "kinds", "made", "expires", "revoked")
+    table = Table(Column("id", min_width=36), *columns, box=None)
     with open_ledger(found_settings()) as ledger, ledger.read() as connection:
         for row in ledger_clients.keys_of(connection, _client(connection, client).id):
             times = (row["created_at"], row["expires_at"], row["revoked_at"])
             shown = (f"{time:%Y-%m-%d %H:%M}" if time else "" for time in times)
-            table.add_row(str(row["id"]), row["hint"] + "…", row["label"], *shown)
+            kinds = str(ledger_clients.rights_of(row["kinds"]))
+            table.add_row(str(row["id"]), row["hint"] + "…", row["label"], kinds, *shown)
     console().print(table)
 
 
@@ -89,6 +110,13 @@ def revoke_key(key_id: UUID) -> None:
         if not ledger_clients.revoke_key(connection, key_id):
             raise click.ClickException(f"there is no key {key_id} that could be revoked")
     click.echo(f"key {key_id} revoked")
+
+
+def _warn_of_unknown(rights: Rights, settings: Settings) -> None:
+    known = catalog.load(settings.kind_packages)
+    for pattern in rights.patterns:
+        if not any(Rights((pattern,)).allow(kind) for kind in known):
+            click.echo(f"{pattern} stands for no kind that is known here: {', '.join(known)}", err=True)
 
 
 def _client(connection: Connection, name: str) -> ledger_clients.Client:

@@ -3,17 +3,20 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
 
 import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from ops.cli.site import read_settings, running
+from ops.cli.declared import read_definitions
+from ops.cli.environment import read_settings
+from ops.cli.site import running
 from ops.cli.view import Lines, Screen
 from ops.embedded import ServerError
 from ops.embedded.home import Home
-from ops.supervisor import AlreadyRunningError, Supervisor, SupervisorError
+from ops.supervisor import Addresses, AlreadyRunningError, Supervisor, SupervisorError
 from ops.tour import tour
 from worker import logs
 
@@ -22,6 +25,7 @@ from worker import logs
 def up() -> None:
     """Start the platform and keep it running until Ctrl-C or SIGTERM."""
     settings = read_settings()
+    read_definitions(settings)  # or each worker would die of the same fault
     key_file = Home(settings.home_path).key
     console = Console()
     view = Screen(console, key_file, settings) if console.is_terminal else Lines(console, key_file)
@@ -40,7 +44,10 @@ def up() -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs; URLs carry their credentials.")
 def status(as_json: bool) -> None:  # noqa: FBT001 - click passes it by name
-    """Show the processes of the platform that runs in this HOME; exit status 1 where none does."""
+    """Show the processes of the platform that runs in this HOME, and its URLs with their credentials.
+
+    The exit status is 1 where none runs.
+    """
     settings = read_settings()
     found = running(settings)
     if found is None:
@@ -53,9 +60,16 @@ def status(as_json: bool) -> None:  # noqa: FBT001 - click passes it by name
         table.add_row(process.name, process.role, str(process.pid or ""), process.state.value)
     console = Console()
     console.print(table)
-    for name, url in msgspec.structs.asdict(found.urls).items():
+    for name, url in _urls(found.urls):
         console.print(f"{name}: {url}", highlight=False, soft_wrap=True)
     console.print(f"key file: {found.key_file}", highlight=False, soft_wrap=True)
+
+
+def _urls(urls: Addresses) -> Iterator[tuple[str, str]]:
+    named = msgspec.structs.asdict(urls)
+    sources = named.pop("sources")
+    yield from named.items()
+    yield from ((f"source {name}", url) for name, url in sources.items())
 
 
 @click.command()

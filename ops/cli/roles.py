@@ -1,41 +1,21 @@
 """Each role alone: what the supervisor, a container or a service manager starts.
 
-A role's process becomes the program that does the work (gunicorn, Celery, Flower) by `exec`, so that its
-signals and its exit status are that program's own.
+A role's process becomes the program that does the work (gunicorn, Celery, Flower, the sink) by `exec`, so
+that its signals and its exit status are its own.
 """
 
 import os
 import sys
 from importlib.resources import files
-from pathlib import Path
+from importlib.util import find_spec
 
 import click
-from sqlalchemy import Connection
 
-from ops.cli.site import open_ledger, read_settings
+from ops.cli.environment import read_settings
 from worker import logs
 from worker.broker import is_redis
-from worker.contract.queues import ISOLATION, POOLS, QUEUES
-from worker.ledger import clients as ledger_clients
-from worker.ledger import migrate as migration
+from worker.contract.queues import ISOLATION, POOLS, QUEUES, Queue
 from worker.settings import Settings
-
-
-@click.command()
-@click.option(
-    "--first-key",
-    type=click.Path(path_type=Path),
-    help="Make a client and its key, and write the key to this file, unless the file is there.",
-)
-def migrate(first_key: Path | None) -> None:
-    """Bring the ledger's schema to the version of this code."""
-    settings = read_settings()
-    with open_ledger(settings) as ledger, ledger.write() as connection:
-        before, after = migration.pending(connection)
-        migration.upgrade(connection)
-        if first_key is not None:
-            _make_first_key(connection, first_key)
-    click.echo(f"ledger at version {after}" + ("" if before == after else f", was {before or 'empty'}"))
 
 
 @click.command()
@@ -57,6 +37,7 @@ def worker(queues: tuple[str, ...], concurrency: int | None, pool: str | None) -
     """
     settings = read_settings()
     _require_servers(settings)
+    _check_definitions(settings)
     row = QUEUES[queues[0]]
     kind_of_pool = _pool(queues, pool, settings)
     words = [
@@ -68,13 +49,7 @@ def worker(queues: tuple[str, ...], concurrency: int | None, pool: str | None) -
         # Workers learn of each other from the ledger: gossip and mingling only delay the start.
         *("--without-gossip", "--without-mingle"),
     ]
-    if row.prefetch:
-        words += ["--prefetch-multiplier", str(row.prefetch)]
-    elif is_redis(settings.broker_url or ""):
-        words += ["--disable-prefetch"]
-    else:
-        words += ["--prefetch-multiplier", "1"]
-    _become("-m", "celery", *words)
+    _become("-m", "celery", *words, *_prefetch(row, settings))
 
 
 @click.command()
@@ -98,6 +73,15 @@ def flower() -> None:
     _become("-m", "celery", "-A", "ops.flower", "flower", *address, **login)
 
 
+@click.command("mail-sink")
+def mail_sink() -> None:
+    """Store every mail under JOBYARD_HOME and send none on (aiosmtpd), on JOBYARD_MAIL_PORT of loopback."""
+    read_settings()  # a bad one ends in a sentence
+    if find_spec("aiosmtpd") is None:
+        raise click.ClickException("the mail sink needs aiosmtpd: `pip install 'jobyard[embedded]'`")
+    _become("-m", "ops.mail")
+
+
 def _pool(queues: tuple[str, ...], asked: str | None, settings: Settings) -> str:
     if ISOLATION.name not in queues:
         return asked or settings.worker_pool or QUEUES[queues[0]].pool
@@ -107,14 +91,18 @@ def _pool(queues: tuple[str, ...], asked: str | None, settings: Settings) -> str
     return ISOLATION.pool
 
 
-def _make_first_key(connection: Connection, path: Path) -> None:
-    if path.exists():
-        return
-    client = ledger_clients.ensure_client(connection, "first")
-    _, key = ledger_clients.add_key(connection, client.id, "made by the first `jobyard up`")
-    # The file comes before the commit: a key that nobody knows is worth nothing.
-    path.touch(mode=0o600)
-    path.write_text(key + "\n")
+def _check_definitions(settings: Settings) -> None:
+    from ops.cli.declared import read_definitions, unset_sources  # noqa: PLC0415 - workers alone need it
+
+    for variable in unset_sources(settings, read_definitions(settings)):
+        click.echo(f"{variable} is not set: jobs that need its data source fail on this worker", err=True)
+
+
+def _prefetch(row: Queue, settings: Settings) -> list[str]:
+    if not is_redis(settings.broker_url or ""):
+        # With real acknowledgements the messages of running jobs count too.
+        return ["--prefetch-multiplier", str(row.prefetch + 1)]
+    return ["--prefetch-multiplier", str(row.prefetch)] if row.prefetch else ["--disable-prefetch"]
 
 
 def _require_servers(settings: Settings) -> None:

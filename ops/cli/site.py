@@ -1,6 +1,5 @@
 """Where a command finds its platform: the settings, and what a running `up` says of itself."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +10,10 @@ from rich.console import Console
 from sqlalchemy.exc import OperationalError
 
 from api.client import ApiError, Client, Unreachable
+from ops.cli.environment import read_settings
 from ops.supervisor import Status, read_status
 from worker.ledger.engines import Ledger
-from worker.settings import Settings, SettingsError
+from worker.settings import Settings
 
 _WIDE = 200  # characters
 
@@ -22,14 +22,6 @@ def console() -> Console:
     """Where a command prints: a table that goes into a pipe is not cut to the width of a terminal."""
     shown = Console()
     return shown if shown.is_terminal else Console(width=_WIDE)
-
-
-def read_settings() -> Settings:
-    """The settings of the environment; a bad one ends the command with a sentence."""
-    try:
-        return Settings.from_environment(os.environ)
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def running(settings: Settings) -> Status | None:
@@ -48,6 +40,8 @@ def found_settings() -> Settings:
         settings,
         database_url=settings.database_url or status.urls.database,
         broker_url=settings.broker_url or status.urls.broker,
+        smtp_url=settings.smtp_url or status.urls.smtp,
+        sources=status.urls.sources | settings.sources,
     )
 
 

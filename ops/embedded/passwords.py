@@ -3,7 +3,7 @@
 import secrets
 from pathlib import Path
 
-from ops.embedded.files import create_private
+from ops.files import create_private
 
 _BYTES = 24
 
@@ -19,5 +19,5 @@ def password(folder: Path, name: str) -> str:
     """
     path = folder / name
     if not path.exists():
-        create_private(path, secrets.token_urlsafe(_BYTES) + "\n")
+        create_private(path, f"{secrets.token_urlsafe(_BYTES)}\n".encode())
     return path.read_text("utf-8").strip()

@@ -5,6 +5,8 @@ import http.client
 import secrets
 import socket
 
+import psutil
+
 # Below the ports from which Linux (32768) and macOS (49152) draw those of outgoing connections: a port
 # picked there might be taken by the first connection that a neighbour opens before its server listens.
 _RANGE = range(20_000, 32_000)
@@ -47,6 +49,26 @@ def is_open(port: int, host: str = "127.0.0.1") -> bool:
             return True
     except OSError:
         return False
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether that process, or a child of its, listens there; where the system does not tell, it does."""
+    try:
+        process = psutil.Process(pid)
+        family = (process, *process.children(recursive=True))
+    except psutil.NoSuchProcess:
+        return False
+    return any(_listens(member, port) for member in family)
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    try:
+        found = process.net_connections("tcp")
+    except psutil.NoSuchProcess:  # a child that ended while we looked
+        return False
+    except psutil.AccessDenied:
+        return True
+    return any(it.status == psutil.CONN_LISTEN and it.laddr.port == port for it in found)
 
 
 def answers(port: int, host: str, path: str) -> bool:

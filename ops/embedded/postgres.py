@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL, which holds the ledger."""
+"""The embedded PostgreSQL, which holds the ledger and, apart from it, a database for data to load."""
 
 import os
 import shutil
@@ -10,20 +10,24 @@ from pathlib import Path
 
 import psutil
 import psycopg2
+from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
 from psycopg2.extensions import encrypt_password
 
 from ops.embedded.account import Account, entering
 from ops.embedded.binaries import PostgresBinaries, postgres_binaries
-from ops.embedded.files import sync_folder
 from ops.embedded.home import Home
 from ops.embedded.leftovers import lives, stop_servers
 from ops.embedded.passwords import password
 from ops.embedded.program import ServerError
 from ops.embedded.server import HOST, Server, require_owner
+from ops.files import sync_folder
 
-DATABASE = "jobyard"  # and the role that owns it, which is no superuser
+LEDGER = "jobyard"  # a database, and the role that owns it, which is no superuser
+WAREHOUSE = "warehouse"  # another such pair, and the name of the data source
 SUPERUSER = "postgres"
+
+_PASSWORDS = {LEDGER: "database", WAREHOUSE: "warehouse"}  # each owner's, by the name of its file
 
 _BUILTIN_LOCALES = 17  # the first major that has them
 _CONNECT_SECONDS = 5
@@ -52,8 +56,12 @@ class PostgresServer(Server):
     @property
     def url(self) -> str:
         """SQLAlchemy's URL of the ledger's database."""
-        secret = password(self.home.secrets, "database")
-        return f"postgresql+psycopg2://{DATABASE}:{secret}@{HOST}:{self.port}/{DATABASE}"
+        return self._url_of(LEDGER)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The database for data to load."""
+        return {WAREHOUSE: self._url_of(WAREHOUSE)}
 
     @property
     def folder(self) -> Path:
@@ -94,7 +102,7 @@ class PostgresServer(Server):
         )
 
     def answers(self) -> bool:
-        """Connect as the superuser, and see to it that the ledger's role and database exist."""
+        """Connect as the superuser, and see to it that the databases and their owners exist."""
         secret = password(self.home.secrets, "database-superuser")
         try:
             connection = psycopg2.connect(
@@ -116,8 +124,15 @@ class PostgresServer(Server):
             return False
         with closing(connection):
             connection.autocommit = True  # CREATE DATABASE runs in no transaction
-            _provide_database(connection, password(self.home.secrets, "database"))
+            for name in _PASSWORDS:
+                _provide_database(connection, name, self._secret(name))
         return True
+
+    def _url_of(self, name: str) -> str:
+        return f"postgresql+psycopg2://{name}:{self._secret(name)}@{HOST}:{self.port}/{name}"
+
+    def _secret(self, name: str) -> str:
+        return password(self.home.secrets, _PASSWORDS[name])
 
 
 def _initialise(home: Home, account: Account, binaries: PostgresBinaries) -> None:
@@ -200,16 +215,19 @@ def _drop_stale_pid_file(path: Path) -> None:
         path.unlink()
 
 
-def _provide_database(connection: Connection, secret: str) -> None:
-    verifier = encrypt_password(secret, DATABASE, connection, "scram-sha-256")  # no secret in a statement
+def _provide_database(connection: Connection, name: str, secret: str) -> None:
+    """A database that its owner, the role of the same name, alone may connect to."""
+    verifier = encrypt_password(secret, name, connection, "scram-sha-256")  # no secret in a statement
+    named = sql.Identifier(name)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (DATABASE,))
+        cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,))
         if cursor.fetchone() is None:
-            cursor.execute(f"CREATE ROLE {DATABASE} LOGIN")
-        cursor.execute(f"ALTER ROLE {DATABASE} PASSWORD %s", (verifier,))
-        cursor.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,))
+            cursor.execute(sql.SQL("CREATE ROLE {} LOGIN").format(named))
+        cursor.execute(sql.SQL("ALTER ROLE {} PASSWORD %s").format(named), (verifier,))
+        cursor.execute("SELECT FROM pg_database WHERE datname = %s", (name,))
         if cursor.fetchone() is None:
-            cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {DATABASE}")
+            cursor.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(named))
+        cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(named))
 
 
 def _no_link(path: str, flags: int) -> int:

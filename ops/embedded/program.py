@@ -65,6 +65,13 @@ class Program(Protocol):
             ServerError: it never will.
         """
 
+    def ensure_own(self, pid: int) -> None:
+        """Make sure that what answers is that process, or a child of its.
+
+        Raises:
+            ServerError: it is another program.
+        """
+
     def clear(self) -> None:
         """End what an earlier run that was killed has left behind."""
 

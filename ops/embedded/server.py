@@ -41,6 +41,11 @@ class Server(ABC):
         """Where clients reach it, with their credentials; fixed once it is ready."""
 
     @property
+    def sources(self) -> dict[str, str]:
+        """The databases that it offers to data sources: their URLs, by the source's name."""
+        return {}
+
+    @property
     @abstractmethod
     def folder(self) -> Path:
         """Its data."""
@@ -93,6 +98,9 @@ class Server(ABC):
         answers = self.answers()
         self._answered = self._answered or answers
         return answers
+
+    def ensure_own(self, pid: int) -> None:  # noqa: B027 - no gap to fill
+        """Nothing: what answers took our password."""
 
     def _choose_port(self) -> None:
         if self._answered or (self.port and is_free(self.port, HOST)):

@@ -2,8 +2,9 @@
 
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -27,6 +28,7 @@ class Urls:
 
     database_url: str
     broker_url: str
+    sources: Mapping[str, str] = field(default_factory=dict)  # databases of data sources, by name
 
 
 def embedded_servers(settings: Settings) -> list[Server]:
@@ -43,9 +45,11 @@ def embedded_servers(settings: Settings) -> list[Server]:
 def urls(settings: Settings, servers: list[Server]) -> Urls:
     """The URLs of the settings, and those of the servers in place of the ones that are not set."""
     embedded = {server.role: server.url for server in servers}
+    offered = {name: url for server in servers for name, url in server.sources.items()}
     return Urls(
         database_url=settings.database_url or embedded["database"],
         broker_url=settings.broker_url or embedded["broker"],
+        sources=offered | settings.sources,
     )
 
 

@@ -9,10 +9,10 @@ from redis.retry import Retry
 
 from ops.embedded.account import Account, entering
 from ops.embedded.binaries import valkey_binary
-from ops.embedded.files import write_private
 from ops.embedded.leftovers import stop_servers
 from ops.embedded.passwords import password
 from ops.embedded.server import HOST, Server, require_owner
+from ops.files import write_private
 
 _FILE = "valkey.conf"
 _ANSWER_SECONDS = 5

@@ -37,6 +37,7 @@ class Child:
     def __init__(self, program: Program, home: Home, events: Events) -> None:
         self.program = program
         self.state = ProcessState.STARTING
+        self.was_up = False  # whether it has been running since the platform started
         self.failures = 0  # deaths in a row, each soon after its start
         self.error: Exception | None = None  # why the last start failed
         self.exit_status: int | None = None  # of the last process
@@ -126,12 +127,16 @@ class Child:
         age = time.monotonic() - self._born
         try:
             ready = self.program.ready(age)
+            if ready and self._process is not None:
+                self.program.ensure_own(self._process.pid)
         except ServerError as error:
             self.error = error
+            self._log.bind(reason=str(error)).error("process cannot work")
             self._kill()  # its end is what leads on
             return
         if ready:
             self.state, self.wake = ProcessState.RUNNING, math.inf
+            self.was_up = True
         else:
             self.wake = time.monotonic() + (_LOOK if age < _SLOW else _SLOW_LOOK)
 

@@ -1,5 +1,6 @@
 """The roles: which processes make a platform, and in which order they come and go."""
 
+import math
 import shutil
 import signal
 import sys
@@ -10,21 +11,22 @@ from pathlib import Path
 import msgspec
 
 from ops.embedded.home import Home
-from ops.embedded.ports import answers, free_ports, is_free, is_open
+from ops.embedded.ports import answers, free_ports, is_free, is_open, listens
 from ops.embedded.program import Command, ServerError, StopSignals
+from ops.embedded.server import HOST
 from worker.contract.queues import WORKERS
 from worker.settings import PREFIX, Settings
 
 SERVERS = frozenset({"database", "broker"})
 START_ORDER: tuple[frozenset[str], ...] = (
     SERVERS,
-    frozenset({"migrate"}),
+    frozenset({"migrate", "mail"}),
     frozenset({"api", "worker", "beat", "flower"}),
 )
 STOP_ORDER: tuple[frozenset[str], ...] = (
     frozenset({"migrate", "api", "beat"}),  # first, what brings new work
     frozenset({"worker"}),
-    frozenset({"flower"}),
+    frozenset({"flower", "mail"}),
     SERVERS,  # last, for the outcomes of what was still running
 )
 
@@ -56,11 +58,13 @@ def resolve(settings: Settings) -> Settings:
     Raises:
         ServerError: a port that was asked for is taken.
     """
-    drawn = free_ports(3)
+    drawn = free_ports(4)
+    sink_port = 0 if settings.smtp_url else settings.mail_port
     for variable, host, port in (
         ("API_PORT", settings.api_host, settings.api_port),
         ("API_METRICS_PORT", "127.0.0.1", settings.api_metrics_port),
         ("FLOWER_PORT", settings.flower_host, settings.flower_port),
+        ("MAIL_PORT", HOST, sink_port),
     ):
         if port and not is_free(port, host):
             raise ServerError(f"port {port} is taken: set {PREFIX}{variable} to another port, or to 0")
@@ -70,7 +74,17 @@ def resolve(settings: Settings) -> Settings:
         api_port=settings.api_port or drawn[0],
         api_metrics_port=settings.api_metrics_port or drawn[1],
         flower_port=settings.flower_port or drawn[2],
+        mail_port=settings.mail_port or drawn[3],
     )
+
+
+def smtp_url(settings: Settings) -> str:
+    """Where mails go: to the server of the settings, or to the sink.
+
+    Args:
+        settings: resolved ones.
+    """
+    return settings.smtp_url or f"smtp://{HOST}:{settings.mail_port}"
 
 
 def role_table(settings: Settings) -> list[Role]:
@@ -98,11 +112,12 @@ def role_table(settings: Settings) -> list[Role]:
             grace=_GRACE,
             once=True,
         ),
+        *_sink(settings),
         Role(
             name="api",
             role="api",
             argv=_command("api"),
-            grace=_API_GRACE,
+            grace=_API_GRACE + math.ceil(settings.api_drain_delay),
             address=(settings.api_host, settings.api_port),
             health="/healthz",  # the master listens before a process of its answers
             metrics_port=settings.api_metrics_port,
@@ -114,7 +129,8 @@ def role_table(settings: Settings) -> list[Role]:
                 role="worker",
                 argv=_command("worker", *(queue.name for queue in queues)),
                 grace=max(queue.grace for queue in queues) + _HAND_BACK,
-                address=(settings.metrics_host, metrics[f"worker-{name}"]),  # opened once it consumes
+                address=(settings.metrics_host, metrics[f"worker-{name}"]),
+                health="/readyz",  # the port opens before it consumes
                 metrics_port=metrics[f"worker-{name}"],
                 multiprocess=True,
                 env=env[f"worker-{name}"],
@@ -136,6 +152,21 @@ def role_table(settings: Settings) -> list[Role]:
             grace=_GRACE,
             address=(settings.flower_host, settings.flower_port),
         ),
+    ]
+
+
+def _sink(settings: Settings) -> list[Role]:
+    """The mail sink, where no mail server is set."""
+    if settings.smtp_url is not None:
+        return []
+    return [
+        Role(
+            name="mail",
+            role="mail",
+            argv=_command("mail-sink"),
+            grace=_GRACE,
+            address=(HOST, settings.mail_port),
+        )
     ]
 
 
@@ -176,6 +207,14 @@ class RoleProgram:
         if self._role.health is None:
             return is_open(port, reachable(host))
         return answers(port, reachable(host), self._role.health)
+
+    def ensure_own(self, pid: int) -> None:
+        """Refuse to take another program, which got the port before the role did, for it."""
+        if self._role.address is not None and not listens(pid, self._role.address[1]):
+            raise ServerError(
+                f"port {self._role.address[1]} of {self.name} is taken by another program: end that one, or"
+                " set another port (`jobyard settings` tells how)"
+            )
 
     def clear(self) -> None:
         """Nothing: the children of a role die with its session."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from ops.embedded.files import write_private
 from ops.embedded.home import Home
 from ops.embedded.lock import holder_of
+from ops.files import write_private
 
 
 class ProcessState(StrEnum):
@@ -39,6 +39,8 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     flower: str
     database: str
     broker: str
+    smtp: str | None = None  # unset in what an older version wrote
+    sources: dict[str, str] = {}  # databases of data sources, by name
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

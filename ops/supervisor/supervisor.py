@@ -17,13 +17,12 @@ from ops.embedded.account import server_account
 from ops.embedded.home import Home
 from ops.embedded.lock import HomeLock
 from ops.embedded.passwords import password
-from ops.embedded.program import Program
+from ops.embedded.program import Program, ServerError
 from ops.embedded.servers import embedded_servers, tail, urls
 from ops.supervisor.child import Child, Events
 from ops.supervisor.leftovers import stop_roles
 from ops.supervisor.logs import bound
 from ops.supervisor.roles import (
-    SERVERS,
     START_ORDER,
     STOP_ORDER,
     Role,
@@ -31,13 +30,14 @@ from ops.supervisor.roles import (
     reachable,
     resolve,
     role_table,
+    smtp_url,
 )
 from ops.supervisor.status import Addresses, ProcessState, Status, write_status
 from worker.settings import Settings
 
 _LOG_PAUSE = 10.0  # seconds between two looks at the size of the logs
 _HURRY = 2.0  # seconds that a stop signal gets once the operator has lost patience
-_TRIES = 3  # starts of a server that never answered, before the platform gives up
+_TRIES = 3  # starts of what others wait for and never answered, before the platform gives up
 
 
 class SupervisorError(RuntimeError):
@@ -82,7 +82,11 @@ class Supervisor:
         """What the roles get; `run` draws ports and passwords, and a server may move until it answers."""
         found = urls(self._settings, self._servers)
         return msgspec.structs.replace(
-            self._settings, database_url=found.database_url, broker_url=found.broker_url
+            self._settings,
+            database_url=found.database_url,
+            broker_url=found.broker_url,
+            smtp_url=smtp_url(self._settings),
+            sources=dict(found.sources),
         )
 
     def prepare(self) -> None:
@@ -146,13 +150,15 @@ class Supervisor:
             self._require_hope(child)
 
     def _require_hope(self, child: Child) -> None:
-        """Give up on a platform that others of it could only wait for."""
+        """Give up on a platform that cannot come up; what was up and dies is started again for ever."""
         if child.program.once:
             lost = child.state is ProcessState.STOPPED and not child.done
-        elif child.program.role in SERVERS:
+        elif self._stages:  # others could only wait for it
             if child.error is not None:
                 raise child.error
             lost = child.failures >= _TRIES
+        elif isinstance(child.error, ServerError) and not child.was_up:
+            raise child.error
         else:
             return
         if lost:
@@ -203,16 +209,17 @@ class Supervisor:
         self._on_change(status)
 
     def _status(self) -> Status:
-        settings = self._settings
-        servers = urls(settings, self._servers)
+        settings = self.settings
         login = f"{quote(settings.flower_user, safe='')}:{quote(settings.flower_password or '', safe='')}@"
         return Status(
             pid=os.getpid(),
             urls=Addresses(
                 api=_url("", settings.api_host, settings.api_port),
                 flower=_url(login, settings.flower_host, settings.flower_port),
-                database=servers.database_url,
-                broker=servers.broker_url,
+                database=settings.database_url or "",
+                broker=settings.broker_url or "",
+                smtp=settings.smtp_url,
+                sources=settings.sources,
             ),
             key_file=str(self._home.key),
             processes=tuple(child.status for child in self._children if not child.done),

@@ -4,8 +4,9 @@ import contextlib
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 _STEADY_AFTER = 2  # refusals of the flaky page
@@ -22,13 +23,18 @@ class _Server(ThreadingHTTPServer):
 
 
 class SlowSite:
-    """Serves `/pages/N`, `/flaky` (refuses twice), `/endless` and `/tick`; counts the visits of each."""
+    """Serves `/pages/N`, `/flaky` (refuses twice), `/endless`, `/tick` and files; counts the visits of each.
 
-    def __init__(self, pages: list[bytes]) -> None:
+    Args:
+        pages: what `/pages/0`, `/pages/1` … hold.
+        files: further paths, and what they hold.
+    """
+
+    def __init__(self, pages: list[bytes], files: Mapping[str, bytes] = MappingProxyType({})) -> None:
         self.visits: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), self._handler(pages))
+        self._server = _Server(("127.0.0.1", 0), self._handler(pages, files))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
@@ -52,7 +58,7 @@ class SlowSite:
             self.visits[path] += 1
             return self.visits[path]
 
-    def _handler(self, pages: list[bytes]) -> type[BaseHTTPRequestHandler]:
+    def _handler(self, pages: list[bytes], files: Mapping[str, bytes]) -> type[BaseHTTPRequestHandler]:
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -71,7 +77,7 @@ class SlowSite:
                     site._closing.wait(600)
                     self._answer(200, b"")
                 else:
-                    self._answer(200, b"here I am\n")
+                    self._answer(200, files.get(path, b"here I am\n"))
 
             def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
                 self.send_response(status)

@@ -4,35 +4,26 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from api.client import Client
 from ops.supervisor import Status
 from ops.tour import dataset
 from ops.tour.guest import Guest, NotUp
+from ops.tour.pipeline import DEFINITIONS, Pipeline
+from ops.tour.scene import WAIT, Scene, until
 from ops.tour.site import SlowSite, delay
 from worker.settings import Settings
 
-_WAIT = 60.0  # seconds that a job of the tour gets
 _TICK = 2  # seconds between two firings of the tour's schedule
-
-
-class Scene(msgspec.Struct, frozen=True):
-    """One thing that the tour showed."""
-
-    title: str
-    expected: str
-    found: str
-    good: bool
 
 
 def run(settings: Settings, pages: int) -> int:
@@ -42,13 +33,14 @@ def run(settings: Settings, pages: int) -> int:
     shutil.rmtree(home, ignore_errors=True)
     began = time.monotonic()
     try:
-        contents = dataset.pages(pages)
-        with SlowSite(contents) as site, _schedule(site.url) as schedules:
+        contents, weather = dataset.pages(pages), dataset.weather()
+        with SlowSite(contents, {"/weather.csv": weather}) as site, _schedule(site.url) as schedules:
             with Guest(home, _environment(schedules)) as guest, console.status("starting the platform …"):
                 status = guest.ready()
                 console.print(f"platform up after {time.monotonic() - began:.1f} s: API {status.urls.api}")
                 with Client(status.urls.api, _key(status), connections=pages) as client:
                     scenes = _scenes(console, client, site, contents)
+                    scenes += _follow(console, Pipeline(client, site, weather, home))
             console.print("platform stopped")
     except (NotUp, dataset.Missing) as error:
         console.print(f"[red]the tour could not begin:[/] {error}")
@@ -65,9 +57,19 @@ def _scenes(console: Console, client: Client, site: SlowSite, contents: list[byt
     return scenes
 
 
+def _follow(console: Console, pipeline: Pipeline) -> list[Scene]:
+    """The pipeline, scene by scene."""
+    scenes = []
+    with console.status("fetch → load → report → mail …") as status:
+        for scene in pipeline.scenes():
+            scenes.append(scene)
+            status.update(scene.title)
+    return scenes
+
+
 def _fetch_pages(console: Console, client: Client, site: SlowSite, contents: list[bytes]) -> Scene:
     def fetch(page: int) -> dict[str, Any]:
-        return client.run("web.fetch", {"url": f"{site.url}/pages/{page}"}, _WAIT)
+        return client.run("web.fetch", {"url": f"{site.url}/pages/{page}"}, WAIT)
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     jobs: dict[int, dict[str, Any]] = {}
@@ -98,7 +100,7 @@ def _is_right(client: Client, job: dict[str, Any], body: bytes) -> bool:
 
 def _retried(client: Client, site: SlowSite) -> Scene:
     """Watch a page that refuses twice."""
-    job = client.run("web.fetch", {"url": f"{site.url}/flaky"}, _WAIT)
+    job = client.run("web.fetch", {"url": f"{site.url}/flaky"}, WAIT)
     found = f"{job['state']} at attempt {job['attempt']}"
     return Scene("a failure, retried", "succeeded at attempt 3", found, found == "succeeded at attempt 3")
 
@@ -106,27 +108,18 @@ def _retried(client: Client, site: SlowSite) -> Scene:
 def _cancelled(client: Client, site: SlowSite) -> Scene:
     """Cancel the fetch of a page that never ends."""
     job = client.submit("web.fetch", {"url": f"{site.url}/endless"})
-    _until(lambda: site.visits["/endless"] > 0)
+    until(lambda: site.visits["/endless"] > 0)
     client.cancel(job["id"])
-    found = client.wait(job["id"], _WAIT)["state"]
+    found = client.wait(job["id"], WAIT)["state"]
     return Scene("a running job, cancelled", "cancelled", found, found == "cancelled")
 
 
 def _fired(client: Client, site: SlowSite) -> Scene:  # noqa: ARG001 - scenes are called alike
     """Wait for a schedule that fires every two seconds."""
-    seen = _until(lambda: site.visits["/tick"] > 1)
+    seen = until(lambda: site.visits["/tick"] > 1)
     return Scene(
         f"a schedule, every {_TICK} s", "fired, and its job ran", f"{site.visits['/tick']} runs", seen
     )
-
-
-def _until(condition: Callable[[], bool]) -> bool:
-    give_up_at = time.monotonic() + _WAIT
-    while not condition():
-        if time.monotonic() > give_up_at:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @contextmanager
@@ -147,6 +140,7 @@ def _environment(schedules: Path) -> dict[str, str]:
         "JOBYARD_API_PORT": "0",
         "JOBYARD_FLOWER_PORT": "0",
         "JOBYARD_SCHEDULES": str(schedules),
+        "JOBYARD_DEFINITIONS": str(DEFINITIONS),
     }
 
 
@@ -155,7 +149,8 @@ def _key(status: Status) -> str:
 
 
 def _table(scenes: list[Scene]) -> Table:
-    table = Table("what", "expected", "found", "", title="The tour")
+    found = Column("found", overflow="fold")  # a path is there to be copied
+    table = Table(Column("what", max_width=20), Column("expected", max_width=13), found, "", title="The tour")
     for scene in scenes:
         table.add_row(
             scene.title, scene.expected, scene.found, "[green]ok[/]" if scene.good else "[red]not ok[/]"

@@ -73,3 +73,15 @@ def test_a_wrong_password_is_an_outage_that_says_no_password(broker_url: str) ->
         wrong.publish([message()])
     assert "not-the-" not in str(caught.value)
     wrong.close()
+
+
+def test_a_full_broker_is_down_until_it_has_room(broker: Broker, broker_url: str) -> None:
+    with redis.Redis.from_url(broker_url) as client:
+        client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(BrokerDown):
+                broker.publish([message(), message()])
+        finally:
+            client.config_set("maxmemory", 0)
+    broker.publish([message()])
+    assert broker.depths(["email"]) == {"email": 1}

@@ -73,6 +73,17 @@ def query(url: str, statement: str) -> object:
         connection.close()
 
 
+def administer(url: str, statement: str) -> None:
+    """What runs in no transaction."""
+    connection = connect(url)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()
+
+
 def serve(
     home: Path, argv: Sequence[str] = (sys.executable, "-c", SERVE), **environ: str
 ) -> "subprocess.Popen[str]":
@@ -130,6 +141,48 @@ def test_gives_the_ledger_a_database_of_its_own_without_rights_beyond(urls: Urls
         query(urls.database_url, "SELECT pg_read_file('/etc/passwd')")
 
 
+def test_there_is_a_database_for_data_to_load(urls: Urls) -> None:
+    url = urls.sources["warehouse"]
+    assert query(url, "SELECT current_user || '@' || current_database()") == "warehouse@warehouse"
+    assert query(url, "SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles"
+                      " WHERE rolname = current_user") is False  # fmt: skip
+    query(url, "CREATE TABLE loaded AS SELECT 42 AS number")
+    assert query(url, "SELECT number FROM loaded") == 42
+    assert make_url(url).password != make_url(urls.database_url).password
+
+
+def test_neither_the_ledger_nor_loaded_data_can_be_reached_from_the_other_side(urls: Urls) -> None:
+    ledger, warehouse = urls.database_url, urls.sources["warehouse"]
+    for own, other in ((ledger, warehouse), (warehouse, ledger)):
+        database = make_url(other).database
+        with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+            connect(own, dbname=database)
+        assert query(own, f"SELECT pg_has_role(current_user, '{database}', 'member')") is False
+        for there in ("postgres", "template1"):  # which both may enter, and which hold nothing of either
+            neighbour = make_url(own).set(database=there).render_as_string(hide_password=False)
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                query(neighbour, "CREATE TABLE meeting_point ()")
+
+
+def test_a_ledger_of_before_gets_the_database_for_loading_and_keeps_what_it_has(home: Path) -> None:
+    settings = Settings(home=str(home))
+    with EmbeddedServers(settings) as urls:
+        query(urls.database_url, "CREATE TABLE kept AS SELECT 42 AS number")
+        secret = (home / "secrets" / "database-superuser").read_text().strip()
+        superuser = (
+            make_url(urls.database_url).set(username="postgres", password=secret, database="postgres")
+        ).render_as_string(hide_password=False)
+        administer(superuser, "DROP DATABASE warehouse")
+        administer(superuser, "DROP ROLE warehouse")
+        administer(superuser, "GRANT ALL ON DATABASE jobyard TO PUBLIC")
+        (home / "secrets" / "warehouse").unlink()
+    with EmbeddedServers(settings) as urls:
+        assert query(urls.sources["warehouse"], "SELECT 1") == 1
+        assert query(urls.database_url, "SELECT number FROM kept") == 42
+        with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+            connect(urls.sources["warehouse"], dbname="jobyard")
+
+
 def test_leaves_durability_as_postgresql_ships_it(urls: Urls) -> None:
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         assert query(urls.database_url, f"SHOW {setting}") == "on"
@@ -174,7 +227,9 @@ def test_both_listen_on_loopback_alone(urls: Urls) -> None:
 
 def test_no_secret_is_on_a_command_line_or_readable_by_others(home: Path) -> None:
     with EmbeddedServers(Settings(home=str(home))) as urls:
-        secrets = {make_url(url).password for url in (urls.database_url, urls.broker_url)}
+        secrets = {
+            make_url(url).password for url in (urls.database_url, urls.broker_url, urls.sources["warehouse"])
+        }
         lines = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
         assert len(lines) > 2
         assert not [line for line in lines if any(str(secret) in line for secret in secrets)]
@@ -316,7 +371,7 @@ def test_a_port_that_was_asked_for_is_used_and_named_when_taken(home: Path) -> N
 def test_servers_of_the_settings_are_used_instead(home: Path, urls: Urls) -> None:
     settings = Settings(home=str(home), database_url=urls.database_url, broker_url="redis://elsewhere:1/0")
     with EmbeddedServers(settings) as found:
-        assert found == Urls(urls.database_url, "redis://elsewhere:1/0")
+        assert found == Urls(urls.database_url, "redis://elsewhere:1/0", sources={})
         assert not (home / "postgres").exists()
 
 

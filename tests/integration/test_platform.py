@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import smtplib
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ import redis
 import urllib3
 
 from api.client import Client
+from ops.cli.site import found_settings
 from ops.supervisor import Status, read_status
 from ops.tour.site import SlowSite
 from tests.awaiting import eventually
@@ -184,13 +186,47 @@ def test_jobs_whose_messages_the_broker_forgot_are_all_finished(up: Platform, si
 
 def test_status_tells_programs_where_everything_is(up: Platform) -> None:
     shown = json.loads(command(up.home, "status", "--json").stdout)
-    assert set(shown["urls"]) == {"api", "flower", "database", "broker"}
+    assert set(shown["urls"]) == {"api", "flower", "database", "broker", "smtp", "sources"}
     assert all("@" in shown["urls"][name] for name in ("flower", "database", "broker"))
+    assert set(shown["urls"]["sources"]) == {"warehouse"}
     roles = Counter(process["role"] for process in shown["processes"])
     assert roles["worker"] == 6
-    assert roles["api"] == roles["beat"] == roles["flower"] == 1
+    assert roles["api"] == roles["beat"] == roles["flower"] == roles["mail"] == 1
     assert Path(shown["key_file"]).stat().st_mode & 0o077 == 0
     assert (up.home / "status.json").stat().st_mode & 0o077 == 0
+
+
+def test_status_shows_people_where_mails_and_loaded_data_go(up: Platform) -> None:
+    shown = command(up.home, "status").stdout.splitlines()
+    assert f"smtp: {up.status.urls.smtp}" in shown
+    assert f"source warehouse: {up.status.urls.sources['warehouse']}" in shown
+
+
+def test_a_mail_that_was_sent_to_the_platform_is_listed_and_can_be_read(up: Platform) -> None:
+    server = urllib3.util.parse_url(up.status.urls.smtp or "")
+    with smtplib.SMTP(server.host or "", server.port or 0) as client:
+        mail = "From: me@example.org\r\nTo: to@example.org\r\nSubject: read me\r\n\r\nHello!\r\n"
+        client.sendmail("me@example.org", ["to@example.org", "hidden@example.org"], mail)
+    listed = json.loads(command(up.home, "mail", "--json").stdout)
+    (mail_id,) = (found["id"] for found in listed if found["subject"] == "read me")
+    table = command(up.home, "mail")
+    assert mail_id in table.stdout
+    assert "JOBYARD_SMTP_URL" not in table.stderr
+    shown = command(up.home, "mail", "show", mail_id).stdout
+    assert "Envelope: me@example.org to to@example.org, hidden@example.org" in shown
+    assert shown.endswith("\nHello!\n")
+
+
+def test_commands_find_the_mail_server_and_the_data_sources_of_the_platform(
+    up: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("JOBYARD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("JOBYARD_HOME", str(up.home))
+    monkeypatch.setenv("JOBYARD_SOURCE_OWN_URL", "postgresql://own.invalid/data")
+    found = found_settings()
+    assert found.smtp_url == up.status.urls.smtp
+    assert found.sources == {**up.status.urls.sources, "own": "postgresql://own.invalid/data"}
 
 
 def test_a_second_platform_in_the_same_folder_is_refused(up: Platform) -> None:

@@ -70,6 +70,11 @@ if os.environ["JOBYARD_DATABASE_URL"].startswith("postgresql"):
     psycopg2.connect(os.environ["JOBYARD_DATABASE_URL"].replace("+psycopg2", "")).close()
 print("migrated")
 '''
+HELD_UP = '''
+import os, time
+while not os.path.exists(os.path.join(os.environ["JOBYARD_HOME"], "go-on")):
+    time.sleep(0.02)
+'''
 
 def python(name, role, code, **options):
     options = {"grace": 20.0, **options}
@@ -77,6 +82,7 @@ def python(name, role, code, **options):
 
 def table(settings):
     migrate = "raise SystemExit('the schema is too new')" if "broken" in sys.argv else MIGRATE
+    migrate = HELD_UP if "held-up" in sys.argv else migrate
     worker = STUBBORN if "stubborn" in sys.argv else POOL
     api, flower = ("127.0.0.1", settings.api_port), ("127.0.0.1", settings.flower_port)
     return [
@@ -159,6 +165,11 @@ def family(status: Status) -> set[psutil.Process]:
     return set(psutil.Process(status.pid).children(recursive=True))
 
 
+def every_url(status: Status) -> set[str]:
+    named = msgspec.structs.asdict(status.urls)
+    return {*named.pop("sources").values(), *named.values()}
+
+
 def living(processes: set[psutil.Process]) -> set[psutil.Process]:
     return {p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE}
 
@@ -221,7 +232,7 @@ def test_the_status_file_is_the_owners_alone_and_tells_what_is_running(
     path = platform.home / "status.json"
     assert path.stat().st_mode & 0o777 == 0o600
     shown = json.loads(path.read_text())
-    assert set(shown["urls"]) == {"api", "flower", "database", "broker"}
+    assert set(shown["urls"]) == {"api", "flower", "database", "broker", "smtp", "sources"}
     assert {"role": "worker", "name": "worker-web", "state": "running"}.items() <= shown["processes"][
         1
     ].items()
@@ -322,7 +333,7 @@ def test_a_second_platform_in_the_same_folder_is_refused(start: Callable[..., Pl
 def test_two_platforms_live_side_by_side(start: Callable[..., Platform], tmp_path: Path) -> None:
     one, two = start(home=tmp_path / "one"), start(home=tmp_path / "two")
     first, second = one.up(), two.up()
-    assert not set(msgspec.structs.astuple(first.urls)) & set(msgspec.structs.astuple(second.urls))
+    assert not every_url(first) & every_url(second)
     one.end()
     assert living({psutil.Process(pid(second, "postgres"))})
     with redis.Redis.from_url(second.urls.broker) as client:
@@ -376,6 +387,44 @@ def test_a_port_that_is_taken_is_named(start: Callable[..., Platform]) -> None:
         said = platform.process.communicate(timeout=30)[1]
     assert platform.process.returncode == 1
     assert f"port {port} is taken: set JOBYARD_API_PORT" in said
+
+
+def test_a_port_that_another_program_takes_in_the_last_moment_is_named(
+    start: Callable[..., Platform],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    platform = start("held-up", JOBYARD_API_PORT=str(port), **WITHOUT_SERVERS)
+    platform.until(lambda status: any(p.name == "migrate" and p.pid for p in status.processes))
+    with socket.create_server(("127.0.0.1", port)):
+        (platform.home / "go-on").touch()
+        said = platform.process.communicate(timeout=30)[1]
+    assert platform.process.returncode == 1
+    assert f"port {port} of api is taken by another program" in said
+
+
+def test_every_role_is_told_of_the_database_for_loading_and_of_the_mail_server(
+    start: Callable[..., Platform],
+) -> None:
+    status = start().up()
+    told = psutil.Process(pid(status, "worker-web")).environ()
+    assert told["JOBYARD_SOURCE_WAREHOUSE_URL"] == status.urls.sources["warehouse"]
+    assert told["JOBYARD_SMTP_URL"] == status.urls.smtp
+    assert status.urls.smtp is not None
+    assert status.urls.smtp.startswith("smtp://127.0.0.1:")
+
+
+def test_ones_own_databases_and_mail_server_are_left_as_they_are(start: Callable[..., Platform]) -> None:
+    own = {
+        "JOBYARD_SOURCE_WAREHOUSE_URL": "postgresql://mine.invalid/data",
+        "JOBYARD_SOURCE_SHOP_URL": "postgresql://shop.invalid/data",
+        "JOBYARD_SMTP_URL": "smtp://mail.invalid",
+    }
+    status = start(**own).up()
+    assert psutil.Process(pid(status, "worker-web")).environ().items() >= own.items()
+    assert status.urls.sources == {"warehouse": own["JOBYARD_SOURCE_WAREHOUSE_URL"],
+                                   "shop": own["JOBYARD_SOURCE_SHOP_URL"]}  # fmt: skip
+    assert status.urls.smtp == own["JOBYARD_SMTP_URL"]
 
 
 def test_an_idle_platform_leaves_the_processor_alone(start: Callable[..., Platform]) -> None:

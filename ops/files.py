@@ -21,23 +21,25 @@ def write_private(path: Path, text: str, owner: tuple[int, int] | None = None) -
     new.replace(path)
 
 
-def create_private(path: Path, text: str) -> bool:
-    """Make a file with this text and mode 0600 that outlives a power failure, unless there is one.
+def create_private(path: Path, *content: bytes) -> bool:
+    """Make a file with this content and mode 0600 that outlives a power failure, unless there is one.
+
+    A process that is killed while it does so leaves a file whose name begins with a dot.
 
     Returns:
         Whether it was made.
     """
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with open(new, "x", encoding="utf-8", opener=_private) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
     try:
+        with open(new, "xb", opener=_private) as file:
+            file.writelines(content)
+            file.flush()
+            os.fsync(file.fileno())
         os.link(new, path)  # unlike a rename, never over another's
     except FileExistsError:
         return False
     finally:
-        new.unlink()
+        new.unlink(missing_ok=True)
     sync_folder(path.parent)
     return True
 

@@ -1,0 +1,70 @@
+"""Break a platform on purpose, and judge what came of its jobs."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from ops.chaos import run as chaos_run
+from ops.chaos.faults import FAULTS
+from ops.chaos.report import tables
+from ops.chaos.rig import NotUp
+from ops.cli.environment import read_settings
+from ops.embedded import ServerError
+
+
+@click.command()
+@click.option("--minutes", type=click.FloatRange(0.1, 24 * 60), default=3.0, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Replays load and plan of faults.")
+@click.option(
+    "--rate", type=click.FloatRange(0.1, 1000), default=20.0, show_default=True, help="Submissions a second."
+)
+@click.option(
+    "--pace", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="Above 1: more faults."
+)
+@click.option("--faults", default="", help="Only these, comma-separated; all of them otherwise.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="For report, picture, histories and logs; unset: HOME-chaos/seed-SEED.",
+)
+def chaos(*, minutes: float, seed: int, rate: float, pace: float, faults: str, out: Path | None) -> None:
+    """Break a platform of its own under load, and judge what came of every accepted job.
+
+    Exit status 1 where the promise did not hold. ops/chaos/README.md says what is promised.
+    """
+    console = Console()
+    course = chaos_run.Course(
+        seconds=60 * minutes, seed=seed, rate=rate, pace=pace, faults=_chosen(faults) or tuple(FAULTS)
+    )
+    folder = _empty(out or _default(seed))
+    try:
+        report = chaos_run.run(course, folder, console.print)
+    except (NotUp, ServerError) as error:
+        raise click.ClickException(str(error)) from None
+    console.print(tables(report))
+    console.print(f"report, picture, histories and logs: {folder}", soft_wrap=True, highlight=False)
+    sys.exit(0 if report.valid else 1)
+
+
+def _chosen(words: str) -> tuple[str, ...]:
+    names = tuple(word.strip() for word in words.split(",") if word.strip())
+    unknown = [name for name in names if name not in FAULTS]
+    if unknown:
+        raise click.BadParameter(f"there is no fault {', '.join(unknown)}; there are {', '.join(FAULTS)}")
+    return names
+
+
+def _default(seed: int) -> Path:
+    home = read_settings().home_path
+    return home.with_name(home.name + "-chaos") / f"seed-{seed}"
+
+
+def _empty(folder: Path) -> Path:
+    """The folder, without what an earlier run left there; never without anything else."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / "plan.json").exists():
+        raise click.ClickException(f"{folder} is not empty, and no earlier run made it: choose another --out")
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder

@@ -1,0 +1,38 @@
+"""The ledger's schema: the step that comes before every role."""
+
+from pathlib import Path
+
+import click
+from sqlalchemy import Connection
+
+from ops.cli.environment import read_settings
+from ops.cli.site import open_ledger
+from worker.ledger import clients as ledger_clients
+from worker.ledger import migrate as migration
+
+
+@click.command()
+@click.option(
+    "--first-key",
+    type=click.Path(path_type=Path),
+    help="Make a client and its key, and write the key to this file, unless the file is there.",
+)
+def migrate(first_key: Path | None) -> None:
+    """Bring the ledger's schema to the version of this code."""
+    settings = read_settings()
+    with open_ledger(settings) as ledger, ledger.write() as connection:
+        before, after = migration.pending(connection)
+        migration.upgrade(connection)
+        if first_key is not None:
+            _make_first_key(connection, first_key)
+    click.echo(f"ledger at version {after}" + ("" if before == after else f", was {before or 'empty'}"))
+
+
+def _make_first_key(connection: Connection, path: Path) -> None:
+    if path.exists():
+        return
+    client = ledger_clients.ensure_client(connection, "first")
+    _, key = ledger_clients.add_key(connection, client.id, "made by the first `jobyard up`")
+    # The file comes before the commit: a key that nobody knows is worth nothing.
+    path.touch(mode=0o600)
+    path.write_text(key + "\n")

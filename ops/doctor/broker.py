@@ -1,0 +1,42 @@
+"""The broker."""
+
+from collections.abc import Iterator
+
+import redis
+
+from ops.doctor.finding import Finding, guarded
+from ops.doctor.ledger import NO_PLATFORM
+from worker.broker import DROPPED, Broker, BrokerDown, is_redis
+from worker.contract.queues import QUEUES
+from worker.settings import Settings
+
+
+def examine_broker(settings: Settings) -> Iterator[Finding]:
+    """See whether the broker answers, and whether it keeps what it is given."""
+    url = settings.broker_url
+    if url is None:
+        yield Finding("broker", good=False, text=NO_PLATFORM)
+    else:
+        yield from guarded("broker", lambda: _examine(url))
+
+
+def _examine(url: str) -> Iterator[Finding]:
+    broker = Broker(url)
+    try:
+        depth = sum(broker.depths(QUEUES).values())
+        dropped = 0 if is_redis(url) else broker.depths([DROPPED])[DROPPED]
+    except BrokerDown as error:
+        yield Finding("broker", good=False, text=f"does not answer ({error}); jobs wait in the ledger")
+        return
+    finally:
+        broker.close()
+    yield Finding("broker", good=True, text=f"{depth} messages")
+    if dropped:
+        text = f"RabbitMQ gave up on {dropped} messages, kept in {DROPPED}; their jobs are published again"
+        yield Finding("dropped", good=False, text=text)
+    if is_redis(url):
+        with redis.Redis.from_url(url) as connection:
+            policy = str(connection.config_get("maxmemory-policy").get("maxmemory-policy"))
+        yield Finding(
+            "eviction", policy == "noeviction", f"{policy}; must be noeviction, or messages vanish unseen"
+        )

@@ -1,0 +1,22 @@
+"""The files of schedules."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ops.doctor.finding import Finding
+from schedules import schedule
+from worker import catalog
+from worker.contract import KindError
+from worker.enqueue import Enqueuer
+from worker.settings import Settings
+
+
+def examine_schedules(settings: Settings) -> Iterator[Finding]:
+    """Read the schedules as a beat does when it starts."""
+    folders = [schedule.SHIPPED, *([Path(settings.schedules)] if settings.schedules else [])]
+    try:
+        found = schedule.load(folders, Enqueuer(catalog.load(settings.kind_packages)))
+    except (schedule.ScheduleError, KindError) as error:
+        yield Finding("schedules", good=False, text=str(error))
+    else:
+        yield Finding("schedules", good=True, text=f"{len(found)} in order")
