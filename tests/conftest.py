@@ -1,10 +1,13 @@
 """What tests of every room may ask for: real servers, each with a fresh part of them for one test module."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests import rabbitmq as rabbitmqs
 from tests import servers
+from tests.rabbitmq import RabbitMQ
 from tests.servers import Servers
 
 
@@ -15,10 +18,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# Left out of `./ops/test`, for they take as long as all the rest; `.ci/run` runs them after it.
+SLOW = (
+    "faults/",
+    "integration/rabbitmq/",
+    "smoke/rabbitmq/",
+    "smoke/test_clocks.py",
+    "smoke/test_watchdog.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[Servers]:
     """PostgreSQL and Valkey, started once and only where a test needs them."""
     with servers.running() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """RabbitMQ, where it is installed: one node, whose queues the tests share."""
+    if rabbitmqs.program("rabbitmq-server") is None:
+        pytest.skip(rabbitmqs.MISSING)
+    with rabbitmqs.running() as started:
         yield started
 
 

@@ -9,6 +9,7 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from worker.contract import Cancelled, Fatal
+from worker.contract.context import LARGEST_CHECKPOINT
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ class FakeLog:
 
 @dataclass
 class FakeContext:
-    """A `worker.contract.Context`. Set `cancelled` and `left` to play the runtime's part."""
+    """A `worker.contract.Context`. Set `cancelled`, `taken` and `left` to play the runtime's part."""
 
     kind: str = "test.kind"
     job_id: str = "0190a7c0-0000-7000-8000-000000000000"
@@ -59,6 +60,7 @@ class FakeContext:
     max_attempts: int = 3
     request_id: str | None = None
     cancelled: bool = False
+    taken: bool = False  # from this worker: nothing is noted any more
     left: float = 60.0  # seconds until the deadline
     log: FakeLog = field(default_factory=FakeLog)
     artifacts: dict[str, bytes] = field(default_factory=dict)  # what the client owns, by id
@@ -77,12 +79,20 @@ class FakeContext:
         self.reports.append((done, total, note))
 
     def checkpoint(self, expected: type[T]) -> T | None:
-        return (
-            msgspec.json.decode(self.saved_checkpoints[-1], type=expected) if self.saved_checkpoints else None
-        )
+        if not self.saved_checkpoints or self.saved_checkpoints[-1] == b"null":
+            return None
+        try:
+            return msgspec.json.decode(self.saved_checkpoints[-1], type=expected)
+        except msgspec.ValidationError as error:
+            raise Fatal(f"the checkpoint does not fit this version of {self.kind}: {error}") from None
 
     def save_checkpoint(self, value: object) -> None:
-        self.saved_checkpoints.append(msgspec.json.encode(value))
+        checkpoint = msgspec.json.encode(value)
+        if len(checkpoint) > LARGEST_CHECKPOINT:
+            raise ValueError(f"a checkpoint of {len(checkpoint)} bytes")
+        if self.taken:
+            raise Cancelled("the job was taken from this worker")
+        self.saved_checkpoints.append(checkpoint)
 
     @contextmanager
     def save_artifact(self, name: str, content_type: str = "application/octet-stream") -> Iterator[BinaryIO]:

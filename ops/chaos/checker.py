@@ -1,14 +1,18 @@
 """The judge: holds what was accepted against what came of it."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, pairwise
 
 import msgspec
 
-from ops.chaos.history import Alive, AnyEvent, Done, Effect, Fault, Read, Started, Submitted
+from ops.chaos.history import AnyEvent
+from ops.chaos.past import Past, Run
 
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
+
+_CUT_OFF = frozenset({"lost", "handed_back"})  # outcomes of attempts that others ended
+_LEFT = 0  # the exit status of a process that ended because it wanted to
 
 
 class Violation(msgspec.Struct, frozen=True, order=True):
@@ -22,6 +26,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a run showed."""
 
     attempts: int  # tries to submit
+    unanswered: int  # submissions that were given up without an answer
     accepted: int  # jobs that were answered with 202
     ok: int  # of these, ended as is right for them
     lost: list[Violation]  # accepted, and not to be read, or without an end, or without their work
@@ -30,76 +35,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     doubled: list[Violation]  # keyed effects that happened twice
     repeated: int  # runs beyond the first that no retry explains
     late: int  # runs that went on while stopped, after another run had begun; their word was refused
+    condemned: int  # jobs that faults killed as often as a killer dies, and that ended as one
     recovered: int  # jobs that a fault cut off, and that ended right
     recovery_seconds: list[float]  # from the last sign of a run that was cut off to the start of the next
     faults: dict[str, int]
+    died: list[str]  # processes that ended badly though no fault and no killer ended them
 
     @property
     def valid(self) -> bool:
         """Whether the promise held."""
         return not (self.lost or self.unexpected or self.overlapping or self.doubled)
-
-
-class Run(msgspec.Struct):
-    """One run of a handler, as far as it was seen."""
-
-    id: str
-    job: str
-    attempt: int
-    pid: int
-    start: float
-    seen: float  # the last sign of it
-    done: bool = False
-
-
-class _Past:
-    """The events, sorted by what they are about."""
-
-    def __init__(self, events: Iterable[AnyEvent]) -> None:
-        self.submissions: dict[str, list[Submitted]] = defaultdict(list)  # by key
-        self.runs: dict[str, Run] = {}
-        self.runs_of: dict[str, list[Run]] = defaultdict(list)  # by job
-        self.effects: Counter[str] = Counter()
-        self.faults: list[Fault] = []
-        self.reads: dict[str, Read] = {}
-        for event in events:
-            self._take(event)
-
-    def _take(self, event: AnyEvent) -> None:
-        match event:
-            case Submitted():
-                self.submissions[event.key].append(event)
-            case Started():
-                run = Run(event.run, event.job, event.attempt, event.pid, event.at, event.at)
-                self.runs[run.id] = run
-                self.runs_of[run.job].append(run)
-            case Alive() | Done():
-                run = self.runs[event.run]
-                run.seen = event.at
-                run.done = isinstance(event, Done)
-            case Effect():
-                self.effects[event.job] += 1
-            case Fault():
-                self.faults.append(event)
-            case Read():
-                self.reads[event.job] = event
-
-    @property
-    def accepted(self) -> Mapping[str, Submitted]:
-        """The submission of each accepted job."""
-        return {
-            tried.job: tried
-            for tries in self.submissions.values()
-            for tried in tries
-            if tried.job is not None
-        }
-
-    def excused(self, run: Run, until: float) -> bool:
-        """Whether the run's process could not know, before a moment, that its job was taken from it."""
-        return any(
-            run.pid in fault.stopped and fault.at <= until and fault.until >= run.start
-            for fault in self.faults
-        )
 
 
 def judge(events: Iterable[AnyEvent]) -> Verdict:
@@ -110,16 +55,21 @@ def judge(events: Iterable[AnyEvent]) -> Verdict:
     of life after the younger one began, unless the older one's process was stopped or cut off meanwhile:
     then it is *late*, and its attempt must not be the one that counted.
     """
-    past = _Past(events)
+    past = Past(events)
     accepted = past.accepted
     lost = list(_lost(past))
     unexpected = list(_unexpected(past))
     pairs = list(_simultaneous(past))
     late = [pair for pair in pairs if past.excused(pair[0], pair[1].start)]
     bad = {violation.job for violation in (*lost, *unexpected)}
-    cut_off = [(older, younger) for older, younger in _successions(past) if not older.done]
+    cut_off = [
+        (older, younger)
+        for older, younger in _successions(past)
+        if past.outcome(older) in _CUT_OFF and older.job not in past.deadly
+    ]
     return Verdict(
         attempts=sum(map(len, past.submissions.values())),
+        unanswered=sum(all(tried.job is None for tried in tries) for tries in past.submissions.values()),
         accepted=len(accepted),
         ok=len(accepted.keys() - bad),
         lost=lost,
@@ -130,63 +80,76 @@ def judge(events: Iterable[AnyEvent]) -> Verdict:
             if (older, younger) not in late
         ],
         doubled=[
-            Violation(job, f"its effect happened {count} times")
-            for job, count in past.effects.items()
+            Violation(key, f"its effect happened {count} times")
+            for key, count in past.effects.items()
             if count > 1
         ],
         repeated=sum(max(0, len(runs) - _explained(past, job)) for job, runs in past.runs_of.items()),
         late=len(late),
+        condemned=sum(map(past.condemned, accepted)),
         recovered=len({older.job for older, _ in cut_off} - bad),
         recovery_seconds=sorted(round(younger.start - older.seen, 3) for older, younger in cut_off),
         faults=dict(Counter(fault.name for fault in past.faults)),
+        died=[
+            f"{died.name} (pid {died.pid}, exit status {died.exit_status})"
+            for died in past.died
+            if died.exit_status != _LEFT and died.pid not in past.harmed
+        ],
     )
 
 
-def _lost(past: _Past) -> Iterator[Violation]:
+def _lost(past: Past) -> Iterator[Violation]:
     for job, submitted in past.accepted.items():
         read = past.reads.get(job)
         if read is None or read.status != 200:  # noqa: PLR2004 - of HTTP
             yield Violation(job, f"accepted, and answered with {read and read.status} afterwards")
         elif read.state not in FINAL and read.state not in submitted.expected:
             yield Violation(job, f"still {read.state} after the quiet period")
-        elif submitted.noted and read.state == "succeeded" and not any(run.done for run in past.runs_of[job]):
-            yield Violation(job, "succeeded without a run that came to its end")
+        elif submitted.noted and read.state == "succeeded" and not past.was_done(job, read):
+            yield Violation(job, "succeeded without a run that had come to its end")
+        elif submitted.keyed and read.state == "succeeded" and not past.effects[submitted.key]:
+            yield Violation(job, "succeeded without its effect")
 
 
-def _unexpected(past: _Past) -> Iterator[Violation]:
+def _unexpected(past: Past) -> Iterator[Violation]:
     for job, submitted in past.accepted.items():
         read = past.reads.get(job)
-        if read and read.state in FINAL and read.state not in submitted.expected:
+        right = read is None or read.state not in FINAL or read.state in submitted.expected
+        if read and not right and not past.condemned(job):
             yield Violation(job, f"{read.state} ({read.error}), expected {' or '.join(submitted.expected)}")
     for key, tries in past.submissions.items():
         jobs = {tried.job for tried in tries if tried.job is not None}
         for other in sorted(jobs)[1:]:
             yield Violation(other, f"a second job of the Idempotency-Key {key}")
+    for told in past.told:
+        read = past.reads.get(told.job)
+        if told.state in FINAL and read and read.state != told.state:
+            yield Violation(told.job, f"{read.state} in the end, after its client was told {told.state}")
     for job in past.runs_of.keys() - past.accepted.keys() - _unanswered(past):
         yield Violation(job, "ran, and nobody was told of it")
 
 
-def _unanswered(past: _Past) -> set[str]:
+def _unanswered(past: Past) -> set[str]:
     """Jobs that may stand behind a submission of which no answer ever came."""
     open_ends = [tries for tries in past.submissions.values() if all(tried.job is None for tried in tries)]
     strangers = past.runs_of.keys() - past.accepted.keys()
     return set(strangers) if len(strangers) <= len(open_ends) else set()
 
 
-def _simultaneous(past: _Past) -> Iterator[tuple[Run, Run]]:
+def _simultaneous(past: Past) -> Iterator[tuple[Run, Run]]:
     for runs in past.runs_of.values():
         for older, younger in combinations(sorted(runs, key=lambda run: run.start), 2):
             if older.seen > younger.start:
                 yield older, younger
 
 
-def _successions(past: _Past) -> Iterator[tuple[Run, Run]]:
+def _successions(past: Past) -> Iterator[tuple[Run, Run]]:
     for runs in past.runs_of.values():
         in_order = sorted(runs, key=lambda run: run.start)
         yield from pairwise(in_order)
 
 
-def _words_of_the_late(past: _Past, late: Sequence[tuple[Run, Run]]) -> Iterator[Violation]:
+def _words_of_the_late(past: Past, late: Sequence[tuple[Run, Run]]) -> Iterator[Violation]:
     for older, _ in late:
         read = past.reads.get(older.job)
         for attempted in read.history if read else ():
@@ -194,7 +157,7 @@ def _words_of_the_late(past: _Past, late: Sequence[tuple[Run, Run]]) -> Iterator
                 yield Violation(older.job, f"the word of attempt {older.attempt} counted, which was stopped")
 
 
-def _explained(past: _Past, job: str) -> int:
+def _explained(past: Past, job: str) -> int:
     """How many runs the job's own history accounts for as its own: the first, and one after each failure."""
     read = past.reads.get(job)
     failures = [attempted for attempted in read.history if attempted.outcome == "failed"] if read else []

@@ -28,8 +28,18 @@ class Submitted(Event, frozen=True, kw_only=True):
     expected: tuple[str, ...]  # final states that are right for it
     seconds: float  # until the answer, or until none came
     status: int | None  # of HTTP; None: no answer
+    failure: str | None = None  # why there was no answer: refused, broken or timeout
     job: str | None = None  # of a 202
     noted: bool = True  # its handler notes its runs
+    deadly: bool = False  # its handler takes its process along
+    keyed: bool = False  # it leaves an effect where a second one must be refused
+
+
+class Told(Event, frozen=True, kw_only=True):
+    """A client was told how its job stands, before the end."""
+
+    job: str
+    state: str
 
 
 class Started(Event, frozen=True, kw_only=True):
@@ -56,7 +66,7 @@ class Done(Event, frozen=True, kw_only=True):
 class Effect(Event, frozen=True, kw_only=True):
     """What a keyed job did to a place that is to refuse a second one."""
 
-    job: str
+    key: str  # the Idempotency-Key of its job
 
 
 class Fault(Event, frozen=True, kw_only=True):
@@ -66,6 +76,15 @@ class Fault(Event, frozen=True, kw_only=True):
     target: str
     until: Moment  # when it was mended; `at` where nothing was to be mended
     stopped: tuple[int, ...] = ()  # processes that meanwhile could not notice what happened
+    killed: tuple[int, ...] = ()  # processes that it ended
+
+
+class Died(Event, frozen=True, kw_only=True):
+    """A process of the platform ended, and nobody had asked it to."""
+
+    name: str
+    pid: int
+    exit_status: int
 
 
 class Attempted(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +92,7 @@ class Attempted(msgspec.Struct, frozen=True, kw_only=True):
 
     attempt: int
     outcome: str | None
+    ended: Moment | None = None  # by the ledger's clock; None: not read
 
 
 class Read(Event, frozen=True, kw_only=True):
@@ -85,7 +105,7 @@ class Read(Event, frozen=True, kw_only=True):
     history: tuple[Attempted, ...] = ()
 
 
-AnyEvent = Submitted | Started | Alive | Done | Effect | Fault | Read
+AnyEvent = Submitted | Told | Started | Alive | Done | Effect | Fault | Died | Read
 
 _DECODER = msgspec.json.Decoder(AnyEvent)
 

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 from uuid import uuid4
@@ -26,6 +27,7 @@ class Script(Payload, frozen=True, kw_only=True):
     journal: Annotated[str, Meta(description="File to which every run is noted.")]
     seconds: Annotated[float, Meta(ge=0, description="How long a run works.")] = 0.0
     failures: Annotated[int, Meta(ge=0, description="First attempts that fail, to be retried.")] = 0
+    deaf: Annotated[bool, Meta(description="It does not look whether it should stop.")] = False
     ending: Annotated[
         Ending, Meta(description="exit and crash take the process along; memory is a MemoryError.")
     ] = "well"
@@ -35,8 +37,13 @@ class Script(Payload, frozen=True, kw_only=True):
         return f"{self.seconds:g} s, {self.failures} failures, {self.ending}"
 
 
-def play(script: Script, ctx: Context) -> None:
+def play(script: Script, ctx: Context, act: Callable[[], None] | None = None) -> None:
     """Run a script.
+
+    Args:
+        script: what to do.
+        ctx: of the attempt.
+        act: done first.
 
     Raises:
         Retryable: an attempt that is to fail.
@@ -49,17 +56,20 @@ def play(script: Script, ctx: Context) -> None:
         journal.note(
             Started(at=time.monotonic(), job=ctx.job_id, run=run, attempt=ctx.attempt, pid=os.getpid())
         )
-        _work(script.seconds, ctx, journal, run)
+        if act is not None:
+            act()
+        _work(script, ctx, journal, run)
         _end(script, ctx)
         journal.note(Done(at=time.monotonic(), run=run))
     finally:
         journal.close()
 
 
-def _work(seconds: float, ctx: Context, journal: Journal, run: str) -> None:
-    until = time.monotonic() + seconds
+def _work(script: Script, ctx: Context, journal: Journal, run: str) -> None:
+    until = time.monotonic() + script.seconds
     while (left := until - time.monotonic()) > 0:
-        ctx.check_cancelled()
+        if not script.deaf:
+            ctx.check_cancelled()
         journal.note(Alive(at=time.monotonic(), run=run))
         time.sleep(min(left, _SIGN))
 

@@ -1,9 +1,11 @@
-"""The composition root of the workers under test: the real runtime, with the probes for kinds."""
+"""The composition root of the workers under test: the real runtime, the probes, and `email.send`."""
 
 import os
 
-from tests.smoke import grace
+from tests.smoke import deafness, grace
 from tests.smoke.probes import CATALOG, Greeter
+from worker.adapters.mail import SmtpMailer
+from worker.contract.ports import Mailer, Templates
 from worker.runtime.app import create_app
 from worker.settings import Settings
 
@@ -16,4 +18,13 @@ class Polite:
 
 
 grace.shorten(os.environ)
-app = create_app(Settings.from_environment(os.environ), CATALOG, {Greeter: lambda _resources: Polite()})
+deafness.prepare()
+app = create_app(
+    Settings.from_environment(os.environ),
+    CATALOG,
+    {
+        Greeter: lambda _: Polite(),
+        Mailer: lambda given: SmtpMailer(given.settings),
+        Templates: lambda _: None,  # no mail is made from one here
+    },
+)

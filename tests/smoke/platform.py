@@ -49,6 +49,7 @@ class Platform:
         queue: str = "",
         *,
         concurrency: int = 0,
+        prefetch: int | None = None,
         grace: float | None = None,
         settings: dict[str, str] | None = None,
     ) -> Iterator[WorkerNode]:
@@ -58,6 +59,7 @@ class Platform:
             *("-m", "celery", "-A", "tests.smoke.app", "worker", "-n", name),
             *("-P", pool, "-c", str(concurrency or CONCURRENCY[pool]), "-Q", queue or QUEUE_OF[pool]),
             *("--without-mingle", "--without-gossip"),
+            *(() if prefetch is None else ("--prefetch-multiplier", str(prefetch))),
         )
         env = {
             "PATH": os.environ["PATH"],
@@ -93,12 +95,15 @@ class Platform:
 
 
 @contextmanager
-def running(database_url: str, folder: Path, lease: float) -> Iterator[Platform]:
-    """Bring a platform up, without workers."""
+def running(
+    database_url: str, folder: Path, lease: float, broker: CeleryTestBroker | None = None
+) -> Iterator[Platform]:
+    """Bring a platform up, without workers; on a Valkey of its own where no broker is given."""
     with ExitStack() as stack:
-        broker = _broker(folder)
-        stack.callback(broker.teardown)
-        broker.ready()
+        if broker is None:
+            broker = _broker(folder)
+            stack.callback(broker.teardown)
+            broker.ready()
         settings = Settings(
             home=str(folder / "home"),
             database_url=database_url,

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from worker.catalog import Catalog
 from worker.contract import EMAIL, Backoff, Context, Fatal, Kind, Payload, Result, Retryable, kind
+from worker.kinds.email.send import send  # noqa: F401 - the catalog finds it
 
 QUICK = Backoff(base=0.05, factor=1.0, jitter=0.0)
 _PAUSE = 0.02  # seconds between two looks at a gate
@@ -158,6 +159,28 @@ def die(payload: Times, ctx: Context) -> Said:
     return Said(text=f"attempt {ctx.attempt}", pid=os.getpid())
 
 
+@kind("probe.steps", queue=EMAIL, max_attempts=3, backoff=QUICK)
+def steps(payload: Times, ctx: Context) -> Said:
+    """Takes its steps one in each attempt, and notes those that it took."""
+    taken = ctx.checkpoint(list[int]) or []
+    while len(taken) < payload.times:
+        taken.append(ctx.attempt)
+        ctx.save_checkpoint(taken)
+        if len(taken) < payload.times:
+            raise Retryable(f"step {len(taken)}")
+    return Said(text=str(taken), pid=os.getpid())
+
+
+@kind("probe.stumble", queue=EMAIL, max_attempts=2, backoff=QUICK)
+def stumble(_payload: Nothing, ctx: Context) -> Said:
+    """Dies right behind its checkpoint."""
+    before = ctx.checkpoint(str)
+    if before is None:
+        ctx.save_checkpoint(f"of attempt {ctx.attempt}")
+        os._exit(3)
+    return Said(text=before, pid=os.getpid())
+
+
 @kind("probe.crash", queue=EMAIL, max_attempts=2, backoff=QUICK)
 def crash(payload: Times, ctx: Context) -> Said:
     """Breaks its process as a faulty extension does, a number of times."""
@@ -175,6 +198,7 @@ def artifact(payload: Content, ctx: Context) -> None:
         file.write(b"")
 
 
+# `email.send` among them, as it was imported: its test needs a worker that dies.
 CATALOG: Catalog = MappingProxyType(
     {value.name: value for value in list(vars().values()) if isinstance(value, Kind)}
 )

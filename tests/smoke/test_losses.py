@@ -45,6 +45,13 @@ def test_a_child_that_is_killed_from_outside_is_a_loss(
 
 
 @prefork_only
+def test_a_checkpoint_survives_the_process_that_saved_it(client: Client, queue: str) -> None:
+    job_id = client.submit("probe.stumble", queue)
+    assert client.succeeded(job_id)["result"]["text"] == "of attempt 1"
+    assert client.outcomes(job_id) == ["lost", "succeeded"]
+
+
+@prefork_only
 def test_a_job_that_keeps_killing_its_process_ends_failed(client: Client, queue: str) -> None:
     job_id = client.submit("probe.die", queue, times=99)
     job = client.failed(job_id)

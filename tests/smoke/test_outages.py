@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from ops.chaos.proxy import Proxy
 from tests.awaiting import eventually
 from tests.servers import Servers
 from tests.smoke import platform as platforms
@@ -15,7 +16,6 @@ from tests.smoke.client import Client
 from tests.smoke.conftest import Fleet
 from tests.smoke.platform import QUEUE_OF, Platform, port_of, through
 from tests.smoke.process import WorkerNode
-from tests.smoke.proxy import Proxy
 from worker.contract.queues import POOLS, Pool
 
 RESUMED = 10.0  # seconds after the broker's return until work goes on, as the design promises

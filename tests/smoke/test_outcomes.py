@@ -112,6 +112,14 @@ def test_progress_can_be_read_while_the_handler_runs(client: Client, queue: str,
     client.succeeded(job_id)
 
 
+def test_an_attempt_goes_on_where_the_checkpoint_of_the_last_one_was(client: Client, queue: str) -> None:
+    job_id = client.submit("probe.steps", queue, times=3)
+    job = client.succeeded(job_id)
+    assert job["result"]["text"] == "[1, 2, 3]"
+    assert client.outcomes(job_id) == ["failed", "failed", "succeeded"]
+    assert job["checkpoint"] is None
+
+
 def test_artifacts_are_stored_with_their_digests(client: Client, queue: str, platform: Platform) -> None:
     job_id = client.submit("probe.artifact", queue, text="Umsätze")
     client.succeeded(job_id)

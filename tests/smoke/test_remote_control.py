@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pytest_celery import CeleryTestSetup  # type: ignore[import-untyped]  # it has none
 
+from tests.awaiting import eventually
 from tests.smoke.client import Client
 from tests.smoke.conftest import Fleet, StartWorker
 from tests.smoke.platform import QUEUE_OF
@@ -85,8 +86,12 @@ def test_a_revoked_job_can_run_again_on_any_worker(
     first = start_worker("threads")
     job = client.prepare("probe.echo", "database")
     client.accept(job)
-    celery_setup.app.control.revoke(str(job.id))
-    for worker in (first, *celery_setup.worker_cluster):
+    workers = (first, *celery_setup.worker_cluster)
+    control = celery_setup.app.control
+    # Remote control is broadcast: whoever is not subscribed yet would miss it.
+    eventually(lambda: len(control.ping(timeout=1.0, limit=len(workers))) == len(workers))
+    control.revoke(str(job.id))
+    for worker in workers:
         worker.wait_for_log(f"job_revoked job={job.id}")
     assert client.job(job.id)["state"] == "cancelled"
     client.run_again(job.id)

@@ -1,4 +1,4 @@
-"""A wire that a test can cut: a TCP proxy on loopback."""
+"""A wire that can be cut: a TCP proxy on loopback."""
 
 import asyncio
 import contextlib
@@ -21,14 +21,17 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._silent: set[asyncio.Task[None]] = set()
+        self._swallowing = False
         self.port = 0
 
     def __enter__(self) -> Self:
+        """Begin to forward."""
         self._thread.start()
         self.restore()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close everything."""
         self.cut()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -39,7 +42,7 @@ class Proxy:
         self._do(self._cut())
 
     def restore(self) -> None:
-        """Let connections through again, on the same port."""
+        """Let new connections through again, on the same port; what fell silent stays so."""
         self._do(self._listen())
 
     def silence(self) -> None:
@@ -49,16 +52,24 @@ class Proxy:
         """
         self._do(self._silence())
 
+    def swallow(self) -> None:
+        """Swallow what open and new connections carry: the server hangs. `restore` ends it."""
+        self._do(self._swallow())
+
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _listen(self) -> None:
+        self._swallowing = False
+        if self._server is not None:
+            return
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _cut(self) -> None:
         if self._server is not None:
             self._server.close()
+            self._server = None
         for writer in list(self._writers):
             writer.transport.abort()
         for task in list(self._tasks):
@@ -67,6 +78,10 @@ class Proxy:
 
     async def _silence(self) -> None:
         self._silent |= self._tasks
+
+    async def _swallow(self) -> None:
+        self._swallowing = True
+        await self._silence()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -78,6 +93,8 @@ class Proxy:
             self._writers.add(target)
             task = self._loop.create_task(self._forward(source, target))
             self._tasks.add(task)
+            if self._swallowing:
+                self._silent.add(task)
             task.add_done_callback(self._tasks.discard)
             task.add_done_callback(self._silent.discard)
 

@@ -1,0 +1,126 @@
+"""The events of a run, sorted by what they are about."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+import msgspec
+
+from ops.chaos.history import (
+    Alive,
+    AnyEvent,
+    Died,
+    Done,
+    Effect,
+    Fault,
+    Read,
+    Started,
+    Submitted,
+    Told,
+)
+
+_CLOCKS = 0.25  # seconds by which the ledger's clock may differ from ours
+
+
+class Run(msgspec.Struct):
+    """One run of a handler, as far as it was seen."""
+
+    id: str
+    job: str
+    attempt: int
+    pid: int
+    start: float
+    seen: float  # the last sign of it
+    done: bool = False
+
+
+class Past:
+    """The events, sorted by what they are about."""
+
+    def __init__(self, events: Iterable[AnyEvent]) -> None:
+        self.submissions: dict[str, list[Submitted]] = defaultdict(list)  # by key
+        self.runs: dict[str, Run] = {}
+        self.runs_of: dict[str, list[Run]] = defaultdict(list)  # by job
+        self.effects: Counter[str] = Counter()
+        self.faults: list[Fault] = []
+        self.told: list[Told] = []
+        self.died: list[Died] = []
+        self.reads: dict[str, Read] = {}
+        for event in events:
+            self._take(event)
+
+    def _take(self, event: AnyEvent) -> None:
+        match event:
+            case Submitted():
+                self.submissions[event.key].append(event)
+            case Started():
+                run = Run(event.run, event.job, event.attempt, event.pid, event.at, event.at)
+                self.runs[run.id] = run
+                self.runs_of[run.job].append(run)
+            case Alive() | Done():
+                run = self.runs[event.run]
+                run.seen = event.at
+                run.done = isinstance(event, Done)
+            case Effect():
+                self.effects[event.key] += 1
+            case Fault():
+                self.faults.append(event)
+            case Told():
+                self.told.append(event)
+            case Died():
+                self.died.append(event)
+            case Read():
+                self.reads[event.job] = event
+
+    @cached_property
+    def accepted(self) -> Mapping[str, Submitted]:
+        """The submission of each accepted job."""
+        return {
+            tried.job: tried
+            for tries in self.submissions.values()
+            for tried in tries
+            if tried.job is not None
+        }
+
+    @cached_property
+    def harmed(self) -> set[int]:
+        """Processes that a fault, or a killer among the jobs, ended or stopped."""
+        by_faults = {pid for fault in self.faults for pid in (*fault.killed, *fault.stopped)}
+        return by_faults | {run.pid for run in self.runs.values() if run.job in self.deadly}
+
+    @cached_property
+    def deadly(self) -> set[str]:
+        """The killers among the jobs."""
+        return {job for job, submitted in self.accepted.items() if submitted.deadly}
+
+    def outcome(self, run: Run) -> str | None:
+        """What the ledger has of a run."""
+        read = self.reads.get(run.job)
+        return (
+            next((past.outcome for past in read.history if past.attempt == run.attempt), None)
+            if read
+            else None
+        )
+
+    def was_done(self, job: str, read: Read) -> bool:
+        """Whether a run of the attempt that succeeded had come to its end when that was recorded."""
+        ended = {past.attempt: past.ended for past in read.history if past.outcome == "succeeded"}
+        return any(
+            run.done and run.attempt in ended and run.seen <= (ended[run.attempt] or math.inf) + _CLOCKS
+            for run in self.runs_of[job]
+        )
+
+    def condemned(self, job: str) -> bool:
+        """Whether a job ended as a killer, and all its losses were of others' making."""
+        read = self.reads.get(job)
+        if read is None or (read.state, read.error) != ("failed", "Lost") or job in self.deadly:
+            return False
+        return all(run.pid in self.harmed for run in self.runs_of[job] if self.outcome(run) == "lost")
+
+    def excused(self, run: Run, until: float) -> bool:
+        """Whether the run's process could not know, before a moment, that its job was taken from it."""
+        return any(
+            run.pid in fault.stopped and fault.at <= until and fault.until >= run.start
+            for fault in self.faults
+        )

@@ -1,0 +1,177 @@
+"""A run: a platform, clients and faults for some minutes, then quiet, and then the judgement."""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import msgspec
+
+from ops.chaos import ending, picture
+from ops.chaos.api import Api
+from ops.chaos.checker import judge
+from ops.chaos.faults import FAULTS
+from ops.chaos.history import Journal, Submitted, read
+from ops.chaos.load import Clients
+from ops.chaos.mix import wishes
+from ops.chaos.plan import Plan, draw
+from ops.chaos.report import Report, Setting, text
+from ops.chaos.rig import Rig
+from ops.chaos.rig import running as platform
+from ops.chaos.trouble import Troublemaker
+
+CLIENTS, RUNS = "clients.jsonl", "runs.jsonl"  # the histories: of those who submit, of handlers
+
+_SECOND = (("report", "database"), ("web", "email", "webhook"))  # queues of the second workers
+_CLIENTS = 32  # at once
+_CALM = 5.0  # seconds without faults at either end, to compare with
+_LAST_ANSWERS = 30.0  # seconds for what was submitted last
+_QUIET = 180.0  # seconds until everything ended
+_LOOK = 0.5
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+Say = Callable[[str], None]
+
+
+class Course(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is to do."""
+
+    seconds: float
+    seed: int
+    rate: float  # submissions a second
+    faults: tuple[str, ...] = tuple(FAULTS)
+    pace: float = 1.0
+    quiet: float = _QUIET  # seconds at most until everything ended
+
+    def plan(self) -> Plan:
+        """The faults to come; the same each time."""
+        return draw(self.seed, self.seconds, (FAULTS[name] for name in self.faults), self.pace)
+
+
+def run(course: Course, out: Path, say: Say = print) -> Report:
+    """Carry out a run on a platform of its own, and judge it.
+
+    Args:
+        course: what to do.
+        out: a folder; the histories, the logs, the plan, the report and the picture go there.
+        say: told what happens.
+
+    Raises:
+        NotUp: the platform does not come up.
+        KeyboardInterrupt: somebody stopped it; nothing is left running.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = course.plan()
+    (out / "plan.json").write_bytes(msgspec.json.format(msgspec.json.encode(drawn)))
+    say(f"seed {course.seed}: {sum(map(len, drawn.values()))} faults planned in {course.seconds:g} s")
+    with _folder() as folder, _signals():
+        try:
+            began = time.monotonic()
+            with platform(folder, os.environ) as rig:
+                say(f"platform up after {time.monotonic() - began:.1f} s")
+                setting = act(course, rig, folder, say)
+            with closing(Journal(folder / CLIENTS)) as journal:
+                ending.note_deaths(folder / "home" / "logs", journal)
+            history = list(read([folder / CLIENTS, folder / RUNS]))
+        finally:
+            _keep(folder, out)
+    report = Report.of(judge(history), history, setting)
+    (out / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    (out / "report.txt").write_text(text(report))
+    picture.draw(history, out)
+    return report
+
+
+def act(course: Course, rig: Rig, folder: Path, say: Say = lambda _: None) -> Setting:
+    """Clients and faults, quiet, and the last look at every job.
+
+    Args:
+        course: what to do.
+        rig: to what.
+        folder: for the histories CLIENTS and RUNS.
+        say: told what happens.
+    """
+    (folder / RUNS).touch(mode=0o600)
+    with ExitStack() as stack:
+        for queues in _SECOND:  # so that there is somebody to take what a stopped worker holds
+            stack.enter_context(rig.second_worker(*queues))
+        journal = stack.enter_context(closing(Journal(folder / CLIENTS)))
+        api = stack.enter_context(closing(Api(rig.api_port, rig.key, _CLIENTS)))
+        stream = wishes(course.seed, str(folder / RUNS))
+        clients = Clients(api, stream, course.rate, _CLIENTS, journal)
+        trouble = Troublemaker(course.plan(), rig, journal, lambda name, target: say(f"  {name}: {target}"))
+        stack.callback(clients.stop, 0.0)
+        stack.callback(trouble.stop)
+        clients.start()
+        trouble.start()
+        _spend(course.seconds, say, clients)
+        trouble.stop()
+        time.sleep(_CALM)
+        clients.stop(_LAST_ANSWERS)
+        say("faults and clients have stopped; waiting for the last jobs")
+        quiet = ending.await_quiet(api, course.quiet)
+        say(f"quiet after {quiet:.1f} s; reading every job")
+        ending.read_all(api, _submitted(folder), journal)
+        ending.note_effects(rig, journal)
+    return Setting(
+        seed=course.seed,
+        seconds=course.seconds,
+        rate=course.rate,
+        quiet_seconds=round(quiet, 1),
+        errors=trouble.errors,
+    )
+
+
+def _spend(seconds: float, say: Say, clients: Clients) -> None:
+    until = time.monotonic() + seconds
+    told = time.monotonic()
+    while time.monotonic() < until:
+        time.sleep(_LOOK)
+        if time.monotonic() - told > 30:  # noqa: PLR2004 - now and then
+            told = time.monotonic()
+            say(f"{clients.submitted} submitted, {until - told:.0f} s to go")
+
+
+def _submitted(folder: Path) -> Iterator[Submitted]:
+    return (event for event in read([folder / CLIENTS]) if isinstance(event, Submitted))
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder that the servers' account can pass through."""
+    with tempfile.TemporaryDirectory(prefix="jobyard-chaos-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+def _keep(folder: Path, out: Path) -> None:
+    """Histories and logs; the servers' data goes with the folder."""
+    for file in folder.glob("*.jsonl"):
+        shutil.copy(file, out)
+    for home in ("home", "servers"):
+        if (folder / home / "logs").exists():
+            shutil.copytree(folder / home / "logs", out / "logs", dirs_exist_ok=True)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does, and either one only once: what it started has to be stopped."""
+    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -1,0 +1,37 @@
+"""One platform for the session, on servers that a test may strike; each test finds it whole."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ops.chaos import rig as rigs
+from ops.chaos.api import Api
+from ops.chaos.rig import Rig
+from tests.faults.bystander import Bystander
+
+LAST_WORDS = 3000  # characters
+
+
+@pytest.fixture(scope="session")
+def standing() -> Iterator[Rig]:
+    with tempfile.TemporaryDirectory(prefix="jobyard-faults-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o711)  # the servers' account passes through it
+        with rigs.running(Path(name), os.environ) as rig:
+            yield rig
+
+
+@pytest.fixture
+def rig(standing: Rig) -> Rig:
+    standing.settle()
+    return standing
+
+
+@pytest.fixture
+def bystander(rig: Rig, tmp_path: Path) -> Iterator[Bystander]:
+    """Whoever submits jobs and looks on."""
+    with closing(Api(rig.api_port, rig.key, 16)) as api:
+        yield Bystander(api, tmp_path / "runs.jsonl")

@@ -1,0 +1,107 @@
+"""The broker dies, hangs, forgets or is fed nonsense: clients notice nothing, and work goes on after it."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ops.chaos.api import Api
+from ops.chaos.crew import ALL_WORKERS, send
+from ops.chaos.faults import FAULTS
+from ops.chaos.history import Journal, Submitted, read
+from ops.chaos.load import Clients
+from ops.chaos.mix import Wish
+from ops.chaos.report import quantile
+from ops.chaos.rig import Rig
+from tests.awaiting import eventually
+from tests.faults.bystander import KINDS, Bystander
+
+RESUMED = 10.0  # seconds after the broker's return until work goes on, as the design promises
+RATE = 10.0  # submissions a second
+REPORT = "report\x06\x163"  # where Valkey keeps messages of normal priority
+ENOUGH = 0.5  # seconds in which a submission may be answered on a busy machine, whatever is usual there
+
+
+def _wishes(runs: Path, mark: str) -> Iterator[Wish]:
+    number = 0
+    while True:
+        yield Wish(key=f"{mark}-{number}", kind=f"chaos.{KINDS[number % 5]}", payload={"journal": str(runs)})
+        number += 1
+
+
+@contextmanager
+def clients(rig: Rig, bystander: Bystander, mark: str) -> Iterator[Callable[[], list[Submitted]]]:
+    """Clients that submit short jobs to every queue meanwhile; gives their tries, in the end."""
+    file = bystander.runs.with_name(f"{mark}.jsonl")
+    with closing(Journal(file)) as journal, closing(Api(rig.api_port, rig.key, 16)) as api:
+        submitting = Clients(api, _wishes(bystander.runs, mark), RATE, 16, journal)
+        submitting.start()
+        try:
+            yield lambda: [event for event in read([file]) if isinstance(event, Submitted)]
+        finally:
+            submitting.stop(20.0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "lasts"), [("broker-killed", 11.0), ("broker-hangs", 6.0), ("broker-full", 4.0)]
+)
+def test_submissions_are_accepted_as_ever_while_the_broker_is_away_and_work_resumes_after_it(
+    rig: Rig, bystander: Bystander, fault: str, lasts: float
+) -> None:
+    with clients(rig, bystander, f"calm-{fault}") as calm:
+        time.sleep(2.0)
+    with clients(rig, bystander, fault) as tries, FAULTS[fault].strike(rig, Random(0)):  # noqa: S311 - unused
+        time.sleep(lasts)
+    back = time.monotonic()
+    assert {tried.status for tried in tries()} == {202}
+    usual = quantile([tried.seconds for tried in calm()], 0.99) or 0.0
+    assert (quantile([tried.seconds for tried in tries()], 0.99) or 0.0) <= max(2 * usual, ENOUGH)
+    fresh = [bystander.submit(kind) for kind in KINDS]
+    waiting = [tried.job for tried in tries() if tried.job]
+    bystander.succeeded([*fresh, *waiting], RESUMED - (time.monotonic() - back))
+    assert {job_id: len(bystander.started(job_id)) for job_id in waiting} == dict.fromkeys(waiting, 1)
+
+
+def test_a_flushed_broker_delays_its_backlog_by_ten_seconds_at_most(rig: Rig, bystander: Bystander) -> None:
+    with backlog(rig, bystander, 30) as ids, FAULTS["broker-flushed"].strike(rig, Random(0)):  # noqa: S311 - unused
+        flushed_at = time.monotonic()
+    bystander.succeeded(ids, 2.0 + RESUMED - (time.monotonic() - flushed_at))
+    assert {len(bystander.started(job_id)) for job_id in ids} == {1}
+
+
+def test_a_message_that_a_busy_queue_lost_comes_again(rig: Rig, bystander: Bystander) -> None:
+    with backlog(rig, bystander, 10) as ids, rig.valkey() as valkey:
+        assert valkey.lpop(REPORT)
+    bystander.succeeded(ids, 20.0)
+    assert {len(bystander.started(job_id)) for job_id in ids} == {1}
+
+
+@contextmanager
+def backlog(rig: Rig, bystander: Bystander, count: int) -> Iterator[list[str]]:
+    """Jobs whose messages are in the broker, for their worker is stopped meanwhile."""
+    family = rig.crew.family("worker-report")
+    send(family, signal.SIGSTOP)
+    try:
+        ids = [bystander.submit("report") for _ in range(count)]
+        with rig.valkey() as valkey:
+            eventually(lambda: valkey.llen(REPORT) > count / 2)
+        yield ids
+    finally:
+        send(family, signal.SIGCONT)
+
+
+def test_nonsense_in_the_queues_is_dropped_and_doubled_messages_run_nothing_twice(
+    rig: Rig, bystander: Bystander
+) -> None:
+    before = {name: rig.crew.main(name) for name in ALL_WORKERS}
+    ids = [bystander.submit(kind, seconds=0.3) for kind in KINDS * 4]
+    for fault in ("garbage", "messages-doubled", "garbage"):
+        with FAULTS[fault].strike(rig, Random(1)):  # noqa: S311 - to be replayed
+            pass
+    bystander.succeeded(ids)
+    assert {len(bystander.started(job_id)) for job_id in ids} == {1}
+    assert {name: rig.crew.main(name) for name in ALL_WORKERS} == before

@@ -1,0 +1,105 @@
+"""Processes die or stop: their jobs run again, and nobody else's."""
+
+import os
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from ops.chaos.crew import ALL_WORKERS, children, send
+from ops.chaos.rig import Rig
+from tests.awaiting import eventually
+from tests.faults.bystander import KINDS, Bystander, seconds_between
+
+RUNS_AGAIN = 15.0  # seconds after the death of its worker
+LEASE = 8.0  # seconds, the default
+
+
+def test_a_job_whose_pool_child_died_runs_again_at_once(bystander: Bystander) -> None:
+    job_id = bystander.submit("report", seconds=1.5)
+    bystander.running([job_id])
+    os.kill(bystander.started(job_id)[0].pid, signal.SIGKILL)
+    bystander.succeeded([job_id], 6.0)
+    assert bystander.outcomes(job_id) == ["lost", "succeeded"]
+
+
+def test_all_workers_at_once_die_and_their_jobs_run_again(rig: Rig, bystander: Bystander) -> None:
+    ids = [bystander.submit(kind, seconds=2.0) for kind in KINDS]
+    bystander.running(ids)
+    killed_at = time.monotonic()
+    send([process for name in ALL_WORKERS for process in rig.crew.family(name)], signal.SIGKILL)
+    eventually(lambda: all(len(bystander.started(job_id)) > 1 for job_id in ids), 2 * RUNS_AGAIN)
+    again = max(bystander.started(job_id)[1].at for job_id in ids)
+    assert again - killed_at < RUNS_AGAIN
+    bystander.succeeded(ids)
+    for job_id in ids:
+        assert bystander.outcomes(job_id) == ["lost", "succeeded"]
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["with its children", "its main process alone"])
+def test_the_outcome_of_a_worker_that_was_stopped_for_longer_than_its_lease_is_refused(
+    rig: Rig, bystander: Bystander, *, whole: bool
+) -> None:
+    """Another worker takes the job over, and the stopped one comes to its end first."""
+    seconds = 4.0 if whole else LEASE + 4.0
+    job_id = bystander.submit("report", seconds=seconds)
+    eventually(lambda: bystander.signs(job_id) > 20)
+    family = rig.crew.family("worker-report")
+    with rig.second_worker("report"):
+        send(family if whole else family[:1], signal.SIGSTOP)
+        try:
+            eventually(lambda: len(bystander.started(job_id)) == 2, LEASE + 7.0)
+        finally:
+            send(family, signal.SIGCONT)
+        bystander.succeeded([job_id])
+    job = bystander.job(job_id)
+    assert seconds_between(job["started_at"], job["finished_at"]) >= seconds  # it was the second one's word
+    assert bystander.outcomes(job_id) == ["lost", "succeeded"]
+    assert [run.attempt for run in bystander.started(job_id)] == [1, 2]
+
+
+def test_a_killer_among_others_ends_failed_and_its_neighbours_spend_nothing(bystander: Bystander) -> None:
+    neighbours = [bystander.submit("webhook", seconds=4.0) for _ in range(3)]
+    bystander.running(neighbours)
+    killer = bystander.submit("webhook", ending="crash")
+    (job,) = bystander.ended([killer], 60.0)
+    assert (job["state"], job["error"]["type"]) == ("failed", "Lost")
+    bystander.succeeded(neighbours, 30.0)
+    for job_id in neighbours:
+        assert "failed" not in bystander.outcomes(job_id)
+
+
+def test_nothing_due_waits_for_a_dead_beat_while_another_one_lives(rig: Rig, bystander: Bystander) -> None:
+    main = rig.crew.main("beat")
+    assert main is not None
+    due = datetime.now(UTC) + timedelta(seconds=1.5)
+    ids = [bystander.submit(kind, options={"scheduled_at": due.isoformat()}) for kind in KINDS]
+    send([main], signal.SIGKILL)
+    for job in bystander.ended(ids):
+        assert seconds_between(job["scheduled_at"], job["started_at"]) < 5.0
+
+
+def test_a_job_whose_api_process_died_before_it_was_published_runs(rig: Rig, bystander: Bystander) -> None:
+    """What was accepted while nothing can be published is with the process alone; then it dies."""
+    rig.to_broker.swallow()
+    try:
+        key, script = str(uuid4()), {"journal": str(bystander.runs)}
+        answers = [bystander.api.submit(f"{key}-{n}", "chaos.email", script, {}) for n in range(4)]
+        api = rig.crew.main("api")
+        assert api is not None
+        send(children(api), signal.SIGKILL)
+    finally:
+        rig.to_broker.restore()
+    assert {answer.status for answer in answers} == {202}
+    bystander.succeeded([answer.body["id"] for answer in answers], 20.0)
+
+
+def test_a_platform_whose_supervisor_died_is_taken_over_by_the_next(rig: Rig, bystander: Bystander) -> None:
+    ids = [bystander.submit(kind, seconds=1.0) for kind in KINDS]
+    rig.supervisor.kill()
+    rig.settle()
+    bystander.succeeded(ids, 30.0)
+    for job_id in ids:
+        assert set(bystander.outcomes(job_id)) <= {"handed_back", "lost", "succeeded"}

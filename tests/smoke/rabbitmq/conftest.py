@@ -1,0 +1,39 @@
+"""The same platform on RabbitMQ, for what differs there; whatever builds on it comes from tests/smoke."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from pytest_celery import CeleryTestBroker  # type: ignore[import-untyped]  # it has none
+
+from tests.rabbitmq import RabbitMQ
+from tests.servers import Servers
+from tests.smoke import platform as platforms
+from tests.smoke.conftest import Fleet
+from tests.smoke.platform import QUEUE_OF, Platform
+from worker.contract.queues import POOLS
+
+
+@pytest.fixture(scope="session")
+def platform(embedded: Servers, rabbitmq: RabbitMQ, folder: Path) -> Iterator[Platform]:
+    place = folder / "rabbitmq"
+    place.mkdir()
+    place.chmod(0o711)
+    rabbitmq.empty()
+    broker = CeleryTestBroker(rabbitmq.process)
+    with (
+        embedded.database() as database_url,
+        platforms.running(database_url, place, lease=3.0, broker=broker) as started,
+    ):
+        yield started
+
+
+@pytest.fixture(scope="session")
+def fleet(platform: Platform) -> Iterator[Fleet]:
+    queues = {**QUEUE_OF, "prefork": f"{QUEUE_OF['prefork']},isolation"}
+    with ExitStack() as stack:
+        workers = {pool: stack.enter_context(platform.worker(pool, queues[pool])) for pool in POOLS}
+        for worker in workers.values():
+            worker.ready()
+        yield workers
