@@ -12,11 +12,12 @@ from sqlalchemy import delete, func, insert, select
 from tests.awaiting import eventually
 from tests.smoke.probes import CATALOG
 from worker.broker import Broker
-from worker.contract.states import FINAL, State
+from worker.contract.states import FINAL, LIVE, State
 from worker.enqueue import Enqueuer, enqueue, message_of, submission
 from worker.ledger import artifacts, jobs, transitions
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Artifact, NewJob
+from worker.ledger.tables import jobs as jobs_table
 from worker.ledger.tables import queues, workers
 
 CLIENT = UUID(int=1)
@@ -125,6 +126,12 @@ class Client:
         finally:
             with self.ledger.write() as connection:
                 connection.execute(delete(queues).where(queues.c.name == queue))
+
+    def unfinished(self, queue: str) -> Sequence[UUID]:
+        """The jobs of a queue that have not ended."""
+        wanted = select(jobs_table.c.id).where(jobs_table.c.queue == queue, jobs_table.c.state.in_(LIVE))
+        with self.ledger.read() as connection:
+            return connection.execute(wanted).scalars().all()
 
     def depth(self, queue: str) -> int:
         """How many messages of the queue the broker holds."""

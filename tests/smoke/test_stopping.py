@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from tests.smoke.platform import Platform
 from tests.smoke.process import WorkerNode
 from worker.contract.queues import POOLS, Pool
 
-GRACE = 1.5  # seconds
+GRACE = 5.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -32,27 +33,43 @@ class Stopped:
 def stopped(request: pytest.FixtureRequest, platform: Platform) -> Iterator[Stopped]:
     pool: Pool = request.param
     client, gate, never = platform.client, platform.gate(), platform.gate()
-    with platform.worker(pool, "database", concurrency=2, grace=GRACE) as worker:
-        worker.ready()
-        ended_in_time = client.submit("probe.wait", "database", gate=str(gate))
-        cut_off = client.submit("probe.deaf", "database", gate=str(never))
-        for job_id in (ended_in_time, cut_off):
-            client.running(job_id)
-        unclaimed = client.submit("probe.echo", "database")
-        inspect = platform.app.control.inspect([worker.hostname()], timeout=1.0, limit=1)
-        eventually(lambda: str(unclaimed) in str(inspect.reserved()))  # its message is in hand
-        with client.paused("database"):
-            client.publish([client.prepare("probe.echo", "database")])  # keeps reconcile from doing its work
-            worker.kill("SIGTERM")
-            eventually(lambda: client.job(unclaimed)["published_at"] is None, GRACE)
-            released = client.job(unclaimed)
-            gate.touch()
-            exit_status = worker.stopped()
-            yield Stopped(worker, exit_status, released, ended_in_time, cut_off)
-    never.touch()
-    client.purge("database")
-    client.cancel(unclaimed)
-    client.cancel(cut_off)
+    try:
+        with platform.worker(pool, "database", concurrency=2, grace=GRACE) as worker:
+            running = _occupy(platform, worker, gate, never)
+            with client.paused("database"):
+                yield _stop(platform, worker, gate, *running)
+    finally:  # what is left must not take the workers of other tests
+        gate.touch()
+        never.touch()
+        client.purge("database")
+        for job_id in client.unfinished("database"):
+            client.cancel(job_id)
+
+
+def _occupy(platform: Platform, worker: WorkerNode, gate: Path, never: Path) -> tuple[UUID, UUID, UUID]:
+    """Take both slots, and put a third message into the worker's hand."""
+    client = platform.client
+    worker.ready()
+    ended_in_time = client.submit("probe.wait", "database", gate=str(gate))
+    cut_off = client.submit("probe.deaf", "database", gate=str(never))
+    for job_id in (ended_in_time, cut_off):
+        client.running(job_id)
+    unclaimed = client.submit("probe.echo", "database")
+    inspect = platform.app.control.inspect([worker.hostname()], timeout=1.0, limit=1)
+    eventually(lambda: str(unclaimed) in str(inspect.reserved()))  # its message is in hand
+    return ended_in_time, cut_off, unclaimed
+
+
+def _stop(
+    platform: Platform, worker: WorkerNode, gate: Path, ended_in_time: UUID, cut_off: UUID, unclaimed: UUID
+) -> Stopped:
+    client = platform.client
+    client.publish([client.prepare("probe.echo", "database")])  # keeps reconcile from doing its work
+    worker.kill("SIGTERM")
+    eventually(lambda: client.job(unclaimed)["published_at"] is None, GRACE)
+    released = client.job(unclaimed)
+    gate.touch()
+    return Stopped(worker, worker.stopped(), released, ended_in_time, cut_off)
 
 
 def test_it_exits_without_an_error(stopped: Stopped) -> None:
