@@ -37,7 +37,7 @@ def stopped(request: pytest.FixtureRequest, platform: Platform) -> Iterator[Stop
         with platform.worker(pool, "database", concurrency=2, grace=GRACE) as worker:
             running = _occupy(platform, worker, gate, never)
             with client.paused("database"):
-                yield _stop(platform, worker, gate, *running)
+                yield _stop(platform, worker, gate, running)
     finally:  # what is left must not take the workers of other tests
         gate.touch()
         never.touch()
@@ -60,10 +60,8 @@ def _occupy(platform: Platform, worker: WorkerNode, gate: Path, never: Path) -> 
     return ended_in_time, cut_off, unclaimed
 
 
-def _stop(
-    platform: Platform, worker: WorkerNode, gate: Path, ended_in_time: UUID, cut_off: UUID, unclaimed: UUID
-) -> Stopped:
-    client = platform.client
+def _stop(platform: Platform, worker: WorkerNode, gate: Path, running: tuple[UUID, UUID, UUID]) -> Stopped:
+    client, (ended_in_time, cut_off, unclaimed) = platform.client, running
     client.publish([client.prepare("probe.echo", "database")])  # keeps reconcile from doing its work
     worker.kill("SIGTERM")
     eventually(lambda: client.job(unclaimed)["published_at"] is None, GRACE)
