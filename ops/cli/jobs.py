@@ -2,7 +2,7 @@
 
 import json
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -20,7 +20,12 @@ def jobs() -> None:
 @jobs.command()
 @click.argument("kind")
 @click.argument("payload", default="{}")
-@click.option("--wait", "seconds", type=click.FloatRange(min=0), help="Wait so many seconds for its end.")
+@click.option(
+    "--wait",
+    "seconds",
+    type=click.FloatRange(min=0),
+    help="Wait so many seconds for its end; exit status 1 where it has not succeeded by then.",
+)
 @click.option("--at", "scheduled_at", help="Not before this time (RFC 3339: 2027-01-31T08:00:00Z).")
 @click.option("--priority", type=click.Choice(["low", "normal", "high"]))
 @click.option("--max-attempts", type=click.IntRange(min=1))
@@ -34,9 +39,9 @@ def submit(kind: str, payload: str, seconds: float | None, **options: Any) -> No
         raise click.ClickException(f"PAYLOAD is no JSON: {error}") from None
     given = {name: value for name, value in options.items() if value}
     with open_client() as client:
-        _show(
-            client.run(kind, decoded, seconds, **given) if seconds else client.submit(kind, decoded, **given)
-        )
+        if seconds:
+            _end(client.run(kind, decoded, seconds, **given), seconds)
+        _show(client.submit(kind, decoded, **given))
 
 
 @jobs.command()
@@ -79,10 +84,7 @@ def wait(job_id: Any, timeout: float) -> None:
     """Wait until a job ends; exit status 1 where it did not succeed."""
     with open_client() as client:
         job = client.wait(str(job_id), timeout)
-    _show(job)
-    if job["state"] not in FINAL:
-        raise click.ClickException(f"still {job['state']} after {timeout:g} s")
-    sys.exit(0 if job["state"] == "succeeded" else 1)
+    _end(job, timeout)
 
 
 @jobs.command()
@@ -99,6 +101,14 @@ def retry(job_id: Any) -> None:
     """Run a failed or cancelled job again, with one more attempt."""
     with open_client() as client:
         _show(client.retry(str(job_id)))
+
+
+def _end(job: dict[str, Any], seconds: float) -> NoReturn:
+    """Show a job that was waited for; the exit status says whether it succeeded."""
+    _show(job)
+    if job["state"] not in FINAL:
+        raise click.ClickException(f"still {job['state']} after {seconds:g} s")
+    sys.exit(0 if job["state"] == "succeeded" else 1)
 
 
 def _show(job: dict[str, Any]) -> None:

@@ -90,20 +90,22 @@ def check(name: str | None) -> None:
 @reports.command()
 @click.argument("name")
 @click.option("-p", "--param", "params", multiple=True, metavar="KEY=VALUE", help="JSON, or a plain text.")
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="pdf", show_default=True)
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="By the output's ending, or else pdf.")
 @click.option("--table", help="Which table a csv holds.")
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="NAME.FORMAT otherwise."
 )
 def preview(
-    name: str, params: tuple[str, ...], format_: ReportFormat, table: str | None, output: Path | None
+    name: str, params: tuple[str, ...], format_: ReportFormat | None, table: str | None, output: Path | None
 ) -> None:
     """Render the report NAME into a file, here and now, without a job."""
     settings = found_settings()
     known = read_definitions(settings)
     report = known.reports[_require(known, name)]
-    order = ReportOrder(report=name, format=format_, params=_params(report, params), table=table)
-    path = output or Path(f"{name}.{format_}")
+    suggested = output.suffix.removeprefix(".") if output else ""
+    wanted: Any = format_ or (suggested if suggested in FORMATS else "pdf")
+    order = ReportOrder(report=name, format=wanted, params=_params(report, params), table=table)
+    path = output or Path(f"{name}.{wanted}")
     rendered = _render(settings, known, order, path)
     for each, count in rendered.items():
         click.echo(f"{each}: {count:,} rows", err=True)
@@ -111,17 +113,21 @@ def preview(
 
 
 def _render(settings: Settings, known: Definitions, order: ReportOrder, path: Path) -> Mapping[str, int]:
-    unfinished = path.with_name(path.name + ".part")
+    path = path.resolve()  # a link leads to its file, and stays
+    # A device or a pipe is written to; only a file is replaced.
+    unfinished = path.with_name(path.name + ".part") if path.is_file() or not path.exists() else path
     try:
         with unfinished.open("wb") as file:
             done = DefinedReports(known, Sources(settings, known)).render(order, file, lambda _: None)
-        unfinished.replace(path)
+        if unfinished != path:
+            unfinished.replace(path)
     except JobError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        if unfinished != path:
+            unfinished.unlink(missing_ok=True)
     return done.rows
 
 

@@ -1,5 +1,6 @@
 """`jobyard reports`: list, new, check, preview."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy import Engine
 from ops.cli.reports import reports
 
 Run = Callable[..., Result]
+Define = Callable[[str], Path]
 
 
 @pytest.fixture
@@ -32,9 +34,7 @@ def run(own: Path, shop: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return command
 
 
-def test_the_list_names_shipped_and_own_reports_with_their_parameters(
-    run: Run, define: Callable[[str], Path]
-) -> None:
+def test_the_list_names_shipped_and_own_reports_with_their_parameters(run: Run, define: Define) -> None:
     define('[parameters.n]\ntype = "integer"\n[tables.all]\nsql = "SELECT :n AS n"')
     listed = run("list").output
     for words in ("activity", "slowest", "since (timestamp)", "sales", "n (integer, required)"):
@@ -54,7 +54,7 @@ def test_a_new_report_works_at_once(run: Run, own: Path) -> None:
     assert len(PdfDocument(Path("first.pdf").read_bytes())) == 1
 
 
-def test_a_new_report_overwrites_nothing(run: Run, define: Callable[[str], Path]) -> None:
+def test_a_new_report_overwrites_nothing(run: Run, define: Define) -> None:
     folder = define('[tables.all]\nsql = "SELECT 1 AS n"')
     before = (folder / "report.toml").read_text()
     done = run("new", "sales")
@@ -104,9 +104,7 @@ def test_the_check_goes_without_a_source_that_is_away_and_says_so(run: Run) -> N
         ),
     ],
 )
-def test_a_fault_is_told_with_file_and_line(
-    run: Run, define: Callable[[str], Path], rest: str, where: str
-) -> None:
+def test_a_fault_is_told_with_file_and_line(run: Run, define: Define, rest: str, where: str) -> None:
     define(rest)
     done = run("check", "sales")
     assert done.exit_code == 1
@@ -121,7 +119,7 @@ def test_a_fault_is_told_with_file_and_line(
     ],
 )
 def test_a_fault_of_a_layout_is_told_with_file_and_line(
-    run: Run, define: Callable[[str], Path], file: str, layout: str, where: str
+    run: Run, define: Define, file: str, layout: str, where: str
 ) -> None:
     folder = define('[tables.all]\nsql = "SELECT 1 AS n"')
     (folder / file).write_text(layout)
@@ -130,7 +128,7 @@ def test_a_fault_of_a_layout_is_told_with_file_and_line(
     assert f"{folder}/{where}" in done.output
 
 
-def test_a_preview_takes_parameters_of_every_type(run: Run, define: Callable[[str], Path]) -> None:
+def test_a_preview_takes_parameters_of_every_type(run: Run, define: Define) -> None:
     define(
         '[parameters.n]\ntype = "integer"\n[parameters.who]\ntype = "text"\n'
         '[parameters.days]\ntype = "date"\nlist = true\n'
@@ -140,6 +138,28 @@ def test_a_preview_takes_parameters_of_every_type(run: Run, define: Callable[[st
     done = run("preview", "sales", *params, "--format", "csv", "-o", "out.csv")
     assert done.exit_code == 0, done.output
     assert Path("out.csv").read_text().splitlines()[1] == '42,"123",2'
+
+
+ONE = '[tables.all]\nsql = "SELECT 1 AS n"'
+
+
+def test_a_preview_is_of_the_format_that_its_file_is_named_after(run: Run, define: Define) -> None:
+    define(ONE)
+    assert run("preview", "sales", "-o", "out.csv").exit_code == 0
+    assert Path("out.csv").read_bytes().startswith(b'"n"')
+
+
+def test_a_preview_writes_through_links_and_into_pipes_and_replaces_neither(run: Run, define: Define) -> None:
+    define(ONE)
+    Path("link.csv").symlink_to("file.csv")
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert run("preview", "sales", "-o", "link.csv").exit_code == 0
+    assert run("preview", "sales", "--format", "csv", "-o", "pipe").exit_code == 0
+    assert Path("link.csv").is_symlink()
+    assert Path("pipe").is_fifo()
+    assert os.read(reader, 1000) == Path("file.csv").read_bytes()
+    os.close(reader)
 
 
 @pytest.mark.parametrize(
