@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # Left out of `./ops/test`, for they take as long as all the rest; `.ci/run` runs them after it.
 SLOW = (
     "faults/",
+    "integration/api/test_restarts.py",
     "integration/rabbitmq/",
     "smoke/rabbitmq/",
     "smoke/test_clocks.py",
