@@ -19,7 +19,7 @@ _UNFINISHED = ".part"  # suffix of a file that is being written
 
 
 class Writer:
-    """A file being stored; it counts and digests what passes."""
+    """A file being written; it counts and digests what passes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -2,8 +2,9 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 import msgspec
@@ -113,22 +114,29 @@ def preview(
 
 
 def _render(settings: Settings, known: Definitions, order: ReportOrder, path: Path) -> Mapping[str, int]:
-    path = path.resolve()  # a link leads to its file, and stays
-    # A device or a pipe is written to; only a file is replaced.
-    unfinished = path.with_name(path.name + ".part") if path.is_file() or not path.exists() else path
     try:
-        with unfinished.open("wb") as file:
-            done = DefinedReports(known, Sources(settings, known)).render(order, file, lambda _: None)
-        if unfinished != path:
-            unfinished.replace(path)
+        with _written(path.resolve()) as file:  # a link leads to its file, and stays
+            return DefinedReports(known, Sources(settings, known)).render(order, file, lambda _: None).rows
     except JobError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of the one there when it is whole; a device or a pipe is written to."""
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+        unfinished.replace(path)
     finally:
-        if unfinished != path:
-            unfinished.unlink(missing_ok=True)
-    return done.rows
+        unfinished.unlink(missing_ok=True)
 
 
 def _row(name: str, report: Report, folder: Path) -> Iterator[str]:

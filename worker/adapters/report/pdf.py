@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 
 from worker.adapters.report.house import HOUSE
-from worker.adapters.report.measured import Measured
 from worker.adapters.report.page import Page
 from worker.contract import Fatal
+from worker.storage import Writer
 
 LAYOUT = "layout.typ"
 PRESS = Path(__file__).with_name("press.py")
@@ -38,7 +38,7 @@ class _Complaint(msgspec.Struct):
     diagnostic: str
 
 
-def write_pdf(page: Page, folder: Path, file: Measured, between: Callable[[], None]) -> None:
+def write_pdf(page: Page, folder: Path, file: Writer, between: Callable[[], None]) -> None:
     """Set a page by the layout of its folder, or by the house's.
 
     Raises:

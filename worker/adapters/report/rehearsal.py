@@ -13,7 +13,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker.adapters.report.measured import Measured
 from worker.adapters.report.page import Page, page_of, with_charts
 from worker.adapters.report.pdf import write_pdf
 from worker.adapters.report.reports import sendable
@@ -26,6 +25,7 @@ from worker.contract import Fatal, JobError
 from worker.definitions import Chart, Definitions, Fault, Parameter, Report, ReportTable
 from worker.definitions.lines import Lines
 from worker.definitions.report import Format
+from worker.storage import Writer
 
 _WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _ROWS = 3
@@ -151,5 +151,5 @@ def _value(parameter: Parameter) -> Any:
     return [value] if parameter.list else value
 
 
-def _nowhere() -> Measured:
-    return Measured(cast("BinaryIO", io.BytesIO()))
+def _nowhere() -> Writer:
+    return Writer(cast("BinaryIO", io.BytesIO()))

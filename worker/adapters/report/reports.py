@@ -8,7 +8,6 @@ from typing import Any, BinaryIO
 import msgspec
 from sqlalchemy import Connection
 
-from worker.adapters.report.measured import Measured
 from worker.adapters.report.page import Page, page_of, with_charts
 from worker.adapters.report.pdf import write_pdf
 from worker.adapters.report.spreadsheet import write_xlsx
@@ -21,6 +20,7 @@ from worker.adapters.sql.rows import Rows, stream
 from worker.contract import Fatal, JobError
 from worker.contract.ports import RenderedReport, ReportOrder
 from worker.definitions import Definitions, ParameterError, Report, ReportTable, bind
+from worker.storage import Writer
 
 Between = Callable[[int], None]
 
@@ -51,7 +51,7 @@ class DefinedReports:
         report = self._find(order.report)
         wanted = _wanted(report, order)
         values = _bound(report, order.params)
-        file = Measured(out)
+        file = Writer(out)
         page: Page | None = None
         with self._sources.reading(report.source) as connection:
             tables = _Tables(report, connection, values, between)

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from worker.adapters.report.measured import Measured
 from worker.adapters.report.page import parameters_of
 from worker.adapters.report.sheet import Sheet
 from worker.adapters.report.table import Table
 from worker.definitions import Report
+from worker.storage import Writer
 
 _LONGEST_NAME = 31  # of a sheet, in Excel
 _UNNAMEABLE = str.maketrans(dict.fromkeys("[]:*?/\\'", " "))
@@ -18,7 +18,7 @@ _TAKEN = "history"  # Excel's own
 
 
 def write_xlsx(
-    report: Report, values: Mapping[str, Any], tables: Iterable[Table], file: Measured, created: datetime
+    report: Report, values: Mapping[str, Any], tables: Iterable[Table], file: Writer, created: datetime
 ) -> None:
     """Write all tables, of which only the row at hand is in memory."""
     import xlsxwriter  # noqa: PLC0415 - most processes never write a workbook

@@ -7,21 +7,21 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from worker.adapters.report.cell import plain
-from worker.adapters.report.measured import Measured
 from worker.adapters.report.table import Table
+from worker.storage import Writer
 
 # A spreadsheet takes a text that begins so for a formula (OWASP, "CSV Injection").
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def write_csv(table: Table, file: Measured) -> None:
+def write_csv(table: Table, file: Writer) -> None:
     """Write a heading line and the rows; what totals there are is the reader's to sum."""
     _write([[column.title for column in table.columns]], file)
     for rows in table.batches():
         _write(rows, file)
 
 
-def _write(rows: Sequence[Sequence[Any]], file: Measured) -> None:
+def _write(rows: Sequence[Sequence[Any]], file: Writer) -> None:
     lines = io.StringIO(newline="")
     # All texts are quoted: a spreadsheet that splits at semicolons must find none inside of one.
     csv.writer(lines, quoting=csv.QUOTE_NONNUMERIC).writerows([[_cell(cell) for cell in row] for row in rows])

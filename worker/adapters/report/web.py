@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from worker.adapters.report.house import HOUSE
-from worker.adapters.report.measured import Measured
 from worker.adapters.report.page import Page
 from worker.contract import Fatal
+from worker.storage import Writer
 
 LAYOUT = "layout.html"
 
 
-def write_html(page: Page, folder: Path, file: Measured, _between: Callable[[], None]) -> None:
+def write_html(page: Page, folder: Path, file: Writer, _between: Callable[[], None]) -> None:
     """Fill the layout of the report's folder, or the house's.
 
     Raises:

@@ -4,11 +4,11 @@ import io
 from collections.abc import Sequence
 from typing import Any, BinaryIO, cast
 
-from worker.adapters.report.measured import Measured
 from worker.adapters.report.table import Table
 from worker.adapters.sql.rows import Rows, SqlColumn
 from worker.definitions import Column, ReportTable
 from worker.definitions.report import Format
+from worker.storage import Writer
 
 
 def table(
@@ -30,7 +30,7 @@ class File:
 
     def __init__(self) -> None:
         self._bytes = io.BytesIO()
-        self.measured = Measured(cast("BinaryIO", self._bytes))
+        self.measured = Writer(cast("BinaryIO", self._bytes))
 
     @property
     def content(self) -> bytes:
