@@ -17,6 +17,7 @@ from celery.beat import Scheduler
 
 from schedules.dispatch import Dispatch, Due
 from schedules.firing import Firing
+from schedules.followups import FollowUps
 from schedules.metrics import Metrics
 from schedules.reconcile import Reconcile
 from schedules.rescue import Rescue
@@ -83,6 +84,7 @@ class Beat:
         )
         timed: list[Part] = [
             *(Firing(schedule, enqueuer, ledger, metrics) for schedule in schedules),
+            FollowUps(ledger, enqueuer, metrics),
             Due(ledger, metrics),
             Rescue(ledger, settings, metrics),
             self._side,

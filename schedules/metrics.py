@@ -14,6 +14,7 @@ class Metrics:
         self.dispatched = self._counter("dispatched", "Messages published", "lane")
         self.rescued = self._counter("rescued", "Jobs taken back from dead workers", "state")
         self.reconciled = self._counter("reconciled", "Jobs whose message counts as lost", "rule")
+        self.followed_up = self._counter("followed_up", "Ends of jobs that something followed from")
         self.failures = self._counter("failures", "Failed tries, outages included", "part")
         self.seconds = Histogram(
             "jobyard_beat_round_seconds", "Duration of a round", ["round"], registry=self.registry

@@ -165,7 +165,7 @@ def require_right(kind: str, rights: Rights) -> None:
 
 def enqueue(connection: Connection, job: NewJob) -> Accepted:
     """Write a prepared job; it is accepted once the connection's transaction is committed."""
-    return transitions.enqueue(connection, job)
+    return transitions.enqueue(connection, [job])[job.id]
 
 
 def message_of(job: NewJob) -> Message:

@@ -14,10 +14,11 @@ class Agenda(msgspec.Struct, frozen=True, kw_only=True):
     expiring: bool  # some unclaimed job is past its expires_at
     publishable: bool  # some queued job is not published, though its queue may be paused
     published: bool  # some queued job is published: in the broker, in a worker's hands, or lost
+    ended: bool  # some job ended from whose end something follows
     oldest_heartbeat: datetime | None  # of all leases; None: there is no worker
 
 
-_READ = text("SELECT * FROM agenda()")
+_READ = text("SELECT * FROM agenda_0003()")
 
 
 def read(connection: Connection) -> Agenda:

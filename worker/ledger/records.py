@@ -24,6 +24,12 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_at: datetime | None = None
     expires_at: datetime | None = None
     published: bool = False  # the caller publishes its message right after the commit
+    unique_key: str | None = None
+    callback: str | None = None
+    batch_id: UUID | None = None
+    after: list[UUID] = []  # jobs that must succeed before it
+    refers: bool = False  # its payload names results of theirs
+    followed: bool = False  # something follows from its end
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -146,6 +146,8 @@ _FORGET = """
         SELECT ctid FROM {table} WHERE {column} < :cutoff LIMIT :limit FOR UPDATE SKIP LOCKED))
 """
 _FORGET_KEYS = text(_FORGET.format(table="idempotency_keys", column="created_at"))
+_FORGET_BATCHES = text(_FORGET.format(table="batches", column="finished_at"))
+_FORGET_UNIQUE_KEYS = text(_FORGET.format(table="unique_keys", column="created_at"))
 _FORGET_FIRINGS = text(_FORGET.format(table="firings", column="fire_at"))
 
 

@@ -71,6 +71,16 @@ jobs = Table(
     Column("result", _DOCUMENT),
     Column("error", _DOCUMENT),
     Column("checkpoint", _DOCUMENT),  # what its attempts told the next one
+    Column("unique_key", Text),
+    Column("callback", Text),  # a URL that is told of its end
+    Column("batch_id", Uuid),
+    Column("waits_for", Integer, nullable=False, server_default=text("0")),  # jobs that must succeed before
+    Column(
+        "refers", Boolean, nullable=False, server_default=text("false")
+    ),  # its payload names their results
+    Column(
+        "followed", Boolean, nullable=False, server_default=text("false")
+    ),  # its end is noted in `endings`
     CheckConstraint(f"state IN ({_STATES})", name="jobs_state"),
     postgresql_partition_by="RANGE (id)",
 )
@@ -96,6 +106,65 @@ Index(
     jobs.c.expires_at,
     postgresql_where=text("expires_at IS NOT NULL AND state IN ('scheduled', 'queued', 'retrying')"),
 )
+
+Index("jobs_batch", jobs.c.batch_id, jobs.c.id, postgresql_where=text("batch_id IS NOT NULL"))
+
+# The ends of jobs that something follows from: a trigger of `jobs` notes them in the transaction that ends
+# the job, and a beat takes them away when it has done what follows.
+endings = Table(
+    "endings",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("ended_at", _TIME, nullable=False, server_default=_NOW),
+)
+
+# Which jobs wait for which; a row goes when it is met.
+dependencies = Table(
+    "dependencies",
+    metadata,
+    Column("after_id", Uuid, primary_key=True),
+    Column("job_id", Uuid, primary_key=True),
+)
+Index("dependencies_job", dependencies.c.job_id)
+
+# Jobs submitted together and watched as one. The counts by state are read from the jobs themselves.
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("client_id", Uuid, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("callback", Text),
+    Column("tags", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    Column("finished_at", _TIME),  # when the last of its jobs ended, for the first time
+)
+Index("batches_client", batches.c.client_id, batches.c.id)
+
+# Which job holds a client's unique key: until a time, and while it is in one of these states.
+unique_keys = Table(
+    "unique_keys",
+    metadata,
+    Column("client_id", Uuid, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("job_id", Uuid, nullable=False),
+    Column("states", ARRAY(Text), nullable=False),
+    Column("until", _TIME),  # NULL: for as long as the states hold
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+)
+Index("unique_keys_created", unique_keys.c.created_at)
+
+# What callbacks are signed with (Standard Webhooks); an old one signs too until it expires.
+webhook_secrets = Table(
+    "webhook_secrets",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("client_id", Uuid, ForeignKey("clients.id", ondelete="CASCADE"), nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    Column("expires_at", _TIME),
+)
+Index("webhook_secrets_client", webhook_secrets.c.client_id)
 
 # One row an attempt that ended; the one that runs is told by its job's own row.
 attempts = Table(

@@ -18,24 +18,60 @@ from worker.ledger.rows import uuid_array
 
 # ── accepted ──────────────────────────────────────────────────────────────────────────────────────────
 
-_ENQUEUE = text("""
+# What waits for others has no due time yet; the year keeps it out of the way of what has one.
+_NEVER = "CAST('9999-01-01 00:00:00+00' AS timestamptz)"
+
+# The payload as text: json_to_recordset would refuse an escaped NUL inside of a json.
+_FIELDS = """
+    id uuid, client_id uuid, kind text, queue text, priority smallint, payload text, description text,
+    max_attempts integer, tags text[], request_id text, scheduled_at timestamptz, expires_at timestamptz,
+    published boolean, unique_key text, callback text, batch_id uuid, waits_for integer, refers boolean,
+    followed boolean
+"""
+
+_ENQUEUE = text(f"""
     INSERT INTO jobs (id, client_id, kind, queue, state, priority, payload, description, max_attempts,
-                      tags, request_id, scheduled_at, due_at, expires_at, published_at, publications)
-    VALUES (:id, :client_id, :kind, :queue,
-            CASE WHEN :scheduled_at > now() THEN 'scheduled' ELSE 'queued' END,
-            :priority, :payload, :description, :max_attempts, CAST(:tags AS text[]), :request_id,
-            :scheduled_at, coalesce(:scheduled_at, now()), :expires_at,
-            CASE WHEN :published THEN now() END, CAST(:published AS int))
-    RETURNING state, created_at
+                      tags, request_id, scheduled_at, due_at, expires_at, published_at, publications,
+                      unique_key, callback, batch_id, waits_for, refers, followed)
+    SELECT id, client_id, kind, queue,
+           CASE WHEN waits_for > 0 OR scheduled_at > now() THEN 'scheduled' ELSE 'queued' END,
+           priority, CAST(payload AS json), description, max_attempts, tags, request_id, scheduled_at,
+           CASE WHEN waits_for > 0 THEN {_NEVER} ELSE coalesce(scheduled_at, now()) END,
+           expires_at, CASE WHEN published THEN now() END, CAST(published AS int),
+           unique_key, callback, batch_id, waits_for, refers, followed
+    FROM json_to_recordset(CAST(:jobs AS json)) AS new ({_FIELDS})
+    RETURNING id, state, created_at
+""")
+
+_DEPEND = text("""
+    INSERT INTO dependencies (after_id, job_id)
+    SELECT * FROM unnest(CAST(:after AS uuid[]), CAST(:ids AS uuid[]))
 """)
 
 
-def enqueue(connection: Connection, job: NewJob) -> Accepted:
-    """Accept a job: → scheduled, or queued where it is due."""
+def enqueue(connection: Connection, jobs: Sequence[NewJob]) -> dict[UUID, Accepted]:
+    """Accept jobs: → scheduled, or queued where one is due and waits for no other."""
+    document = msgspec.json.encode([_new_row(job) for job in jobs]).decode()
+    rows = connection.execute(_ENQUEUE, {"jobs": document})
+    accepted = {row.id: Accepted(State(row.state), row.created_at) for row in rows}
+    pairs = [(after, job.id) for job in jobs for after in job.after]
+    if pairs:
+        ids = {
+            "after": uuid_array([after for after, _ in pairs]),
+            "ids": uuid_array([id_ for _, id_ in pairs]),
+        }
+        connection.execute(_DEPEND, ids)
+    return accepted
+
+
+def _new_row(job: NewJob) -> dict[str, object]:
     fields = msgspec.structs.asdict(job)
-    fields |= {"priority": job.priority.rank, "payload": job.payload.decode()}
-    row = connection.execute(_ENQUEUE, fields).one()
-    return Accepted(State(row.state), row.created_at)
+    after = fields.pop("after")
+    return fields | {
+        "priority": job.priority.rank,
+        "payload": job.payload.decode(),
+        "waits_for": len(after),
+    }
 
 
 # ── waiting ───────────────────────────────────────────────────────────────────────────────────────────
@@ -397,7 +433,7 @@ _RUN_AGAIN = text("""
             alone_losses = 0, shared_losses = 0, wants_alone = false,
             cancel_requested_at = NULL, expires_at = NULL, published_at = NULL, publications = 0,
             claim_token = NULL, worker_id = NULL, due_at = now(), finished_at = NULL,
-            result = NULL, error = NULL, progress = NULL
+            result = NULL, error = NULL, progress = NULL, waits_for = 0
         WHERE id = ANY(CAST(:ids AS uuid[])) AND state IN ('failed', 'cancelled') AND payload IS NOT NULL
           AND (CAST(:client_id AS uuid) IS NULL OR client_id = :client_id)
         RETURNING id, state

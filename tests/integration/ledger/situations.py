@@ -30,7 +30,7 @@ def new_job(**fields: Any) -> NewJob:
 
 def enqueue(connection: Connection, **fields: Any) -> UUID:
     job = new_job(**fields)
-    transitions.enqueue(connection, job)
+    transitions.enqueue(connection, [job])
     return job.id
 
 

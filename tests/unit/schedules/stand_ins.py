@@ -47,6 +47,7 @@ def todo(moment: datetime = START, **fields: object) -> Agenda:
         "expiring": False,
         "publishable": False,
         "published": False,
+        "ended": False,
         "oldest_heartbeat": None,
     }
     return Agenda(**given | fields)  # type: ignore[arg-type]

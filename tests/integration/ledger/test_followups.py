@@ -1,0 +1,136 @@
+"""What follows from the end of a job."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection
+
+from tests.integration.ledger.situations import (
+    CLIENT,
+    change,
+    claim,
+    claimed,
+    enqueue,
+    finish,
+    row,
+    state,
+)
+from worker.contract.states import State
+from worker.ledger import agenda, followups, transitions
+
+
+def _finished(connection: Connection, job_id: UUID) -> None:
+    token = claim(connection, job_id)
+    assert token
+    finish(connection, job_id, token, State.SUCCEEDED, result=b"{}")
+
+
+def _expired(connection: Connection, job_id: UUID) -> None:
+    change(connection, job_id, expires_at="now() - interval '1 s'")
+    assert transitions.expire(connection, 10) == [job_id]
+
+
+def _lost(connection: Connection, job_id: UUID) -> None:
+    token = claim(connection, job_id, alone=True)
+    assert token
+    assert transitions.lose(connection, job_id, token, "it died", cap=1) is State.FAILED
+
+
+def _handed_back(connection: Connection, job_id: UUID) -> None:
+    token = claim(connection, job_id)
+    assert token
+    transitions.cancel(connection, job_id, "client")
+    transitions.hand_back(connection, [(job_id, token)], "w")
+
+
+ENDS: dict[str, Callable[[Connection, UUID], None]] = {
+    "an outcome": _finished,
+    "its expiry": _expired,
+    "a loss": _lost,
+    "a cancel": lambda connection, job_id: transitions.cancel(connection, job_id, "client") and None,
+    "a hand-back after a cancel": _handed_back,
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_the_end_of_a_followed_job_is_noted_whatever_ends_it(
+    connection: Connection, end: Callable[[Connection, UUID], None]
+) -> None:
+    job_id = enqueue(connection, followed=True)
+    end(connection, job_id)
+    assert agenda.read(connection).ended
+    count, ended = followups.take(connection, 10)
+    assert count == 1
+    assert [job.id for job in ended] == [job_id]
+    assert not agenda.read(connection).ended
+
+
+def test_the_end_of_a_job_that_nobody_follows_is_not_noted(connection: Connection) -> None:
+    _finished(connection, enqueue(connection))
+    assert not agenda.read(connection).ended
+
+
+def test_a_job_that_was_run_again_before_its_end_was_settled_is_left_alone(connection: Connection) -> None:
+    job_id = enqueue(connection, followed=True)
+    transitions.cancel(connection, job_id, "client")
+    transitions.run_again(connection, job_id, "client")
+    assert followups.take(connection, 10) == (1, [])
+    _finished(connection, job_id)
+    assert [job.state for job in followups.take(connection, 10)[1]] == [State.SUCCEEDED]
+
+
+def test_a_job_waits_until_all_that_it_comes_after_have_succeeded(connection: Connection) -> None:
+    first, second = enqueue(connection), enqueue(connection)
+    assert len(followups.follow(connection, [first, second], CLIENT)) == 2
+    after = enqueue(connection, after=[first, second])
+    assert state(connection, after) is State.SCHEDULED
+    for met in (first, second):
+        assert transitions.make_due(connection, 10) == 0
+        _finished(connection, met)
+        followups.release(connection, [job.id for job in followups.take(connection, 10)[1]])
+    assert transitions.make_due(connection, 10) == 1
+    assert state(connection, after) is State.QUEUED
+
+
+def test_a_job_of_a_later_time_still_waits_for_it(connection: Connection) -> None:
+    first = enqueue(connection)
+    followups.follow(connection, [first], CLIENT)
+    after = enqueue(connection, after=[first])
+    change(connection, after, scheduled_at="now() + interval '1 hour'")
+    followups.release(connection, [first])
+    assert transitions.make_due(connection, 10) == 0
+    assert row(connection, after)["due_at"] == row(connection, after)["scheduled_at"]
+
+
+def test_a_job_fails_when_one_that_it_comes_after_ends_otherwise(connection: Connection) -> None:
+    first, other = enqueue(connection), enqueue(connection)
+    followups.follow(connection, [first, other], CLIENT)
+    after = enqueue(connection, after=[first, other], followed=True)
+    transitions.cancel(connection, first, "client")
+    followups.fail_dependents(connection, [job.id for job in followups.take(connection, 10)[1]])
+    assert state(connection, after) is State.FAILED
+    assert row(connection, after)["error"]["type"] == "DependencyFailed"
+    assert [job.id for job in followups.take(connection, 10)[1]] == [after]  # and so on down the chain
+    followups.release(connection, [other])
+    assert state(connection, after) is State.FAILED
+
+
+def test_a_failed_dependent_can_be_run_again(connection: Connection) -> None:
+    first = enqueue(connection)
+    followups.follow(connection, [first], CLIENT)
+    after = enqueue(connection, after=[first])
+    followups.fail_dependents(connection, [first])
+    assert transitions.run_again(connection, after, "client") is State.QUEUED
+    assert claim(connection, after)
+
+
+def test_another_clients_job_cannot_be_followed(connection: Connection) -> None:
+    assert followups.follow(connection, [enqueue(connection)], UUID(int=99)) == []
+
+
+def test_following_tells_how_the_job_stands(connection: Connection) -> None:
+    job_id, token = claimed(connection)
+    finish(connection, job_id, token, State.FAILED)
+    (followed,) = followups.follow(connection, [job_id], CLIENT)
+    assert (followed.kind, followed.state) == ("test.kind", State.FAILED)
