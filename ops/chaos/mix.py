@@ -125,7 +125,7 @@ def wishes(seed: int, journal: str) -> Iterator[Wish]:
 
 
 def _any(dice: Random) -> str:
-    return _of(dice, threads=dice.random() < 0.7)  # noqa: PLR2004 - three of five queues, and more slots
+    return _of(dice, threads=dice.random() < 0.8)  # noqa: PLR2004 - three of five queues, and more slots
 
 
 def _of(dice: Random, *, threads: bool) -> str:

@@ -32,7 +32,7 @@ _SECOND = (("report", "database"), ("web", "email", "webhook"))  # queues of the
 _CLIENTS = 32  # at once
 _CALM = 5.0  # seconds without faults at either end, to compare with
 _LAST_ANSWERS = 30.0  # seconds for what was submitted last
-_QUIET = 180.0  # seconds until everything ended
+_QUIET = 180.0  # seconds at least until everything ended
 _LOOK = 0.5
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -48,7 +48,11 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     rate: float  # submissions a second
     faults: tuple[str, ...] = tuple(FAULTS)
     pace: float = 1.0
-    quiet: float = _QUIET  # seconds at most until everything ended
+
+    @property
+    def quiet(self) -> float:
+        """Seconds at most until everything ended: what was held up may take as long as it was held up."""
+        return max(_QUIET, self.seconds)
 
     def plan(self) -> Plan:
         """The faults to come; the same each time."""

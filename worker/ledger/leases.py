@@ -56,7 +56,7 @@ def held_by(connection: Connection, worker_id: UUID) -> list[Held]:
 
 
 _UNWANTED = text("""
-    SELECT w.id
+    SELECT w.token
     FROM unnest(CAST(:ids AS uuid[]), CAST(:tokens AS uuid[])) AS w (id, token)
     LEFT JOIN jobs j ON j.id = w.id AND j.id = ANY(CAST(:ids AS uuid[]))
     WHERE j.cancel_requested_at IS NOT NULL OR j.state <> 'running' OR j.claim_token IS DISTINCT FROM w.token
@@ -64,7 +64,11 @@ _UNWANTED = text("""
 
 
 def unwanted(connection: Connection, running: Collection[tuple[UUID, UUID]]) -> set[UUID]:
-    """Which of these running jobs (id, token) should stop: cancelled, or taken from their worker."""
+    """Which of these running jobs (id, token) should stop: cancelled, or taken from their worker.
+
+    Returns:
+        The tokens: the same job may run here twice, when it was taken away and claimed again.
+    """
     ids = [job_id for job_id, _ in running]
     tokens = [token for _, token in running]
     rows = connection.execute(_UNWANTED, {"ids": uuid_array(ids), "tokens": uuid_array(tokens)})

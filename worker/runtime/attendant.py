@@ -152,7 +152,7 @@ class Attendant:
         for attempt, progress in said:
             if attempt.unsaid_progress is progress:
                 attempt.unsaid_progress = None
-            if attempt.job.id in unwanted and attempt.unwanted_since is None:
+            if attempt.job.token in unwanted and attempt.unwanted_since is None:
                 attempt.unwanted_since = time.monotonic()
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 from loguru import logger
-from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from worker.catalog import Catalog
@@ -22,6 +22,7 @@ from worker.contract.queues import ISOLATION
 from worker.contract.states import State
 from worker.ledger import leases, messages, transitions
 from worker.ledger.engines import connect_args, writing_url
+from worker.ledger.gate import Gate
 from worker.ledger.records import Held, Outcome
 from worker.runtime import forking, native, verdict
 from worker.runtime.metrics import Metrics
@@ -85,10 +86,12 @@ class LeaseKeeper:
         self._calm = forking.exclusion("lease") if forks else contextlib.nullcontext()
         self._engine = create_engine(
             writing_url(settings),
-            poolclass=NullPool,
+            pool_size=1,  # kept: where the server has no connection left for others, this worker goes on
+            max_overflow=1,  # for the watchdog's question
             hide_parameters=True,
             connect_args=connect_args(settings, "lease", statement_timeout=settings.heartbeat),
         )
+        Gate().guard(self._engine)
 
     def take(self) -> None:
         """Take the lease, as soon as the ledger lets us; claims of a worker without one would be rescued."""
@@ -104,6 +107,10 @@ class LeaseKeeper:
         """Keep the lease, on a native thread."""
         self._started = True
         native.start(self._run, "lease")
+
+    def disown(self) -> None:
+        """Forget, in a child of the pool, the inherited connection: it is the main process's."""
+        self._engine.dispose(close=False)
 
     def lost(self, job_id: UUID, reason: str) -> None:
         """Record soon that the process of a job died; never blocks."""
@@ -149,7 +156,8 @@ class LeaseKeeper:
             if rest:
                 transitions.hand_back(connection, rest, self._incarnation.name, delay)
             leases.end(connection, self._incarnation.id)
-            return len(rest)
+        self._engine.dispose()
+        return len(rest)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Connection]:

@@ -125,6 +125,8 @@ class Worker:
     def begin_child(self) -> None:
         """Become a process of the pool."""
         orphans.die_with_parent(self._main_pid)
+        if self.lease is not None:
+            self.lease.disown()
         self._runner = self._make_runner(alone=True)
 
     def cancel(self, job_id: UUID, actor: str) -> None:

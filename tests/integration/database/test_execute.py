@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event
 
 from tests.integration.database.warehouse import Warehouse
 from worker.contract import Fatal, Retryable
@@ -241,3 +242,18 @@ def test_a_parameter_that_is_missing_or_unknown_is_named(warehouse: Warehouse) -
 
 def test_a_percent_sign_is_one(warehouse: Warehouse) -> None:
     assert warehouse.execute("SELECT code FROM shop.regions WHERE code LIKE 'n%'").rows == [{"code": "north"}]
+
+
+@pytest.mark.parametrize("cut_at", ["client_connection_check_interval", "INSERT INTO shop.applied", "cut me"])
+def test_a_connection_that_is_cut_is_worth_another_attempt(warehouse: Warehouse, cut_at: str) -> None:
+    def cut(_c: object, cursor: Any, statement: str, *_: object) -> None:
+        if cut_at in statement:
+            warehouse.rows(f"SELECT pg_terminate_backend({cursor.connection.info.backend_pid})")
+
+    event.listen(Engine, "before_cursor_execute", cut)
+    try:
+        with pytest.raises(Retryable, match="not available"):
+            warehouse.execute("UPDATE shop.regions SET code = 'cut me' WHERE code = 'north'")
+    finally:
+        event.remove(Engine, "before_cursor_execute", cut)
+    assert untouched(warehouse)

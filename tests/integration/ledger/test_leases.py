@@ -88,7 +88,7 @@ def test_a_worker_learns_which_of_its_jobs_should_stop(connection: Connection) -
 
     unwanted = leases.unwanted(connection, [fine, cancelled, taken, over, gone])
 
-    assert unwanted == {cancelled[0], taken[0], over[0], gone[0]}
+    assert unwanted == {cancelled[1], taken[1], over[1], gone[1]}
 
 
 def test_a_worker_without_jobs_asks_for_nothing(connection: Connection) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
+import psycopg2
 import pytest
 from prometheus_client import CollectorRegistry
-from sqlalchemy import select
+from sqlalchemy import Engine, event, select, text
 
 from tests.awaiting import eventually
 from tests.integration.runtime.conftest import Hold, Look, Submit
@@ -100,6 +101,38 @@ def heartbeat(ledger: Ledger, incarnation: Incarnation) -> Heartbeat:
 @pytest.mark.usefixtures("lease")
 def test_it_is_renewed(heartbeat: Heartbeat) -> None:
     first = heartbeat()
+    assert first is not None
+    eventually(lambda: (heartbeat() or first) > first)
+
+
+@pytest.mark.usefixtures("lease")
+def test_it_is_renewed_while_the_ledger_takes_no_more_connections(heartbeat: Heartbeat) -> None:
+    first = heartbeat()
+    assert first is not None
+
+    def refuse(*_: object) -> None:
+        raise psycopg2.OperationalError("sorry, too many clients already")
+
+    event.listen(Engine, "do_connect", refuse)
+    try:
+        eventually(lambda: (heartbeat() or first) > first)
+    finally:
+        event.remove(Engine, "do_connect", refuse)
+
+
+@pytest.mark.usefixtures("lease")
+def test_it_is_renewed_over_another_connection_when_its_own_was_cut(
+    heartbeat: Heartbeat, ledger: Ledger
+) -> None:
+    with ledger.write() as connection:
+        cut = connection.execute(
+            text("""
+                SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE application_name = 'jobyard-lease' AND datname = current_database()
+            """)
+        ).scalar_one()
+    first = heartbeat()
+    assert cut == 1
     assert first is not None
     eventually(lambda: (heartbeat() or first) > first)
 

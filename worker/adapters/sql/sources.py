@@ -1,7 +1,7 @@
 """Connections to data sources, each for one transaction of one job."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -95,5 +95,9 @@ class Sources:
 def _end_with_the_client(connection: Connection) -> None:
     """Let the server end a statement whose worker was killed, instead of holding its locks to the end."""
     # New in PostgreSQL 14, and not on every system; where it is refused, the statement's time limit is left.
-    with suppress(DBAPIError), connection.begin_nested():
-        connection.execute(text("SET LOCAL client_connection_check_interval = '1s'"))
+    try:
+        with connection.begin_nested():
+            connection.execute(text("SET LOCAL client_connection_check_interval = '1s'"))
+    except DBAPIError:
+        if connection.invalidated:  # it was no refusal: the connection is gone
+            raise

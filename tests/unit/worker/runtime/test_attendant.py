@@ -134,17 +134,28 @@ def test_a_cancelled_attempt_learns_of_it(
     make: Make, tmp_path: Path, signals: list[int], ledger: FakeLedger, jobs: Jobs
 ) -> None:
     with make(jobs).watch(attempt := attempt_of(tmp_path)):
-        ledger.unwanted = {attempt.job.id}
+        ledger.unwanted = {attempt.job.token}
         eventually(lambda: attempt.cancelled)
     assert not attempt.overrun
     assert signals == []
+
+
+def test_a_job_that_was_taken_away_and_claimed_here_again_is_not_cancelled(
+    make: Make, tmp_path: Path, ledger: FakeLedger
+) -> None:
+    attendant, earlier = make("many"), attempt_of(tmp_path)
+    again = attempt_of(tmp_path, id=earlier.job.id, token=uuid4(), attempt=2)
+    with attendant.watch(earlier), attendant.watch(again):
+        ledger.unwanted = {earlier.job.token}
+        eventually(lambda: earlier.cancelled)
+        assert not again.cancelled
 
 
 def test_a_process_of_one_handler_that_heeds_no_cancel_is_ended(
     make: Make, tmp_path: Path, signals: list[int], ledger: FakeLedger
 ) -> None:
     with make("one").watch(attempt := attempt_of(tmp_path)):
-        ledger.unwanted = {attempt.job.id}
+        ledger.unwanted = {attempt.job.token}
         eventually(lambda: signals)
     assert signals[0] == signal.SIGKILL
     assert ledger.overrun == []
