@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+import redis
 
 from ops.chaos.proxy import Proxy
 from tests.awaiting import eventually
@@ -185,6 +186,23 @@ def test_a_worker_starts_before_its_servers_do(wires: Wires, start: Start, clien
     for worker in workers:
         worker.wait_for_log("Cannot connect")
     wires.to_broker.restore()
+    for _, queue in OWN:
+        client.succeeded(client.submit("probe.echo", queue))
+
+
+def test_a_worker_starts_while_the_broker_has_no_memory_left(
+    platform: Platform, start: Start, client: Client
+) -> None:
+    url = platform.settings.broker_url
+    assert url is not None
+    with redis.Redis.from_url(url) as broker:
+        broker.config_set("maxmemory", 1)
+        try:
+            workers = [start(pool, queue) for pool, queue in OWN]
+            for worker in workers:
+                worker.wait_for_log("OutOfMemory")
+        finally:
+            broker.config_set("maxmemory", 0)
     for _, queue in OWN:
         client.succeeded(client.submit("probe.echo", queue))
 

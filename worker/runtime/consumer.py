@@ -1,14 +1,21 @@
 """Consuming: reconnect every second for ever, and drop what is no message."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+import redis.exceptions
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 _PAUSE = 1  # second
 
 # What Celery raises on a body or a header of the wrong shape. None of a broker's errors is among them.
 _MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+
+
+# What Redis says when it has no memory left, or became a replica. Kombu does not count them among the errors
+# of a connection, and Celery ends a worker that gets one while it declares its queues.
+_REFUSALS = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 
 
 class Consumer(CeleryConsumer):
@@ -19,6 +26,7 @@ class Consumer(CeleryConsumer):
     """
 
     event_dispatcher: Any = None  # of the step that sends events
+    connection_errors: tuple[type[BaseException], ...]  # after which it connects again
 
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc, valid-type]  # a class, as no stub says
         """Celery's steps, without the exchanges and queues that it declares for ETA tasks on RabbitMQ."""
@@ -30,6 +38,7 @@ class Consumer(CeleryConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """As Celery makes it."""
         super().__init__(*args, **kwargs)
+        self.connection_errors = (*self.connection_errors, *_REFUSALS)
         # Of a gevent pool. With heartbeats on its events, Celery's loop for it waits a tenth of a second for
         # those after every message, and takes ten messages a second.
         if getattr(self.pool, "is_green", False):
@@ -76,6 +85,8 @@ class Consumer(CeleryConsumer):
         events = getattr(self.event_dispatcher, "connection", None)
         if events is not None and events.transport.driver_type == "amqp":
             events.collect()
+        if isinstance(exc, _REFUSALS):  # connecting works, so nothing else would pause
+            time.sleep(_PAUSE)
         return super().on_connection_error_after_connected(exc)
 
     def _send_events(self, *, enabled: bool) -> None:
