@@ -68,13 +68,20 @@ class Proxy:
 
     async def _cut(self) -> None:
         if self._server is not None:
+            for listening in self._server.sockets:
+                self._loop.remove_reader(listening)
+            await asyncio.sleep(
+                0
+            )  # what was accepted by now needs an open server, or asyncio never closes it
             self._server.close()
             self._server = None
         for writer in list(self._writers):
             writer.transport.abort()
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A connection that is being accepted finds the wire cut, and is closed.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*others, return_exceptions=True)
 
     async def _silence(self) -> None:
         self._silent |= self._tasks
@@ -88,6 +95,10 @@ class Proxy:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             writer.transport.abort()
+            return
+        if self._server is None:  # cut meanwhile
+            writer.transport.abort()
+            far_writer.transport.abort()
             return
         for source, target in ((reader, far_writer), (far_reader, writer)):
             self._writers.add(target)

@@ -1,8 +1,10 @@
 """A wire that can be cut, and how its ends notice."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -36,6 +38,13 @@ def answers(connection: socket.socket) -> bool:
         return False
 
 
+def is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
 def test_it_carries_what_is_said(wire: Proxy) -> None:
     with connect(wire) as connection:
         assert answers(connection)
@@ -45,12 +54,32 @@ def test_a_cut_wire_closes_connections_and_refuses_new_ones_until_it_is_restored
     with connect(wire) as connection:
         assert answers(connection)
         wire.cut()
-        assert _hear(connection) == b""
+        assert is_closed(connection)
     with pytest.raises(ConnectionRefusedError):
         connect(wire)
     wire.restore()
     with connect(wire) as connection:
         assert answers(connection)
+
+
+def test_a_connection_that_was_being_accepted_is_cut_too(
+    wire: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reaching, cut = threading.Event(), threading.Event()
+    reach = asyncio.open_connection
+
+    async def slowly(*where: Any) -> Any:
+        reaching.set()
+        await asyncio.to_thread(cut.wait)
+        return await reach(*where)
+
+    monkeypatch.setattr(asyncio, "open_connection", slowly)
+    with connect(wire) as connection:
+        assert reaching.wait(5)
+        threading.Timer(0.1, cut.set).start()
+        wire.cut()
+        cut.set()
+        assert is_closed(connection)
 
 
 def test_a_silent_wire_swallows_what_open_connections_carry_and_lets_new_ones_through(wire: Proxy) -> None:
