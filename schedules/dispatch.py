@@ -7,6 +7,7 @@ queue a little beyond its room, which does no harm.
 
 from collections.abc import Sequence
 
+from schedules.mark import Mark
 from schedules.metrics import Metrics
 from worker.broker import Broker, BrokerDown
 from worker.contract.queues import ISOLATION
@@ -61,6 +62,7 @@ class Dispatch:
     def __init__(self, ledger: Ledger, broker: Broker, depth: int, metrics: Metrics) -> None:
         self._ledger = ledger
         self._broker = broker
+        self._mark = Mark(ledger, broker, metrics)
         self._depth = depth
         self._metrics = metrics
 
@@ -68,6 +70,7 @@ class Dispatch:
         """Publish a batch of each queue."""
         if not todo.publishable:
             return False
+        self._mark.look()  # first, or what was lost would have to wait for those that are younger
         with self._ledger.write() as connection:
             open_lanes = messages.publishable_lanes(connection)
         lanes = {(queue, alone): ISOLATION.name if alone else queue for queue, alone in open_lanes}

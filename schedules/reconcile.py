@@ -1,9 +1,10 @@
 """Reconcile: what the broker lost is marked unpublished, so that dispatch publishes it again.
 
-A published job that stays queued is in the broker, or in the hands of a worker, or lost. Three rules tell:
-its queue in the broker stays empty; messages that were published later were claimed long ago; it has
-waited longer than anything should. None of them is certain, since workers fetch ahead, so every further
-publication of a job doubles the wait before the next one, and a message too many finds nothing to claim.
+A published job that stays queued is in the broker, or in the hands of a worker, or lost. Where the mark in
+the broker is gone, everything is. Of a single message three rules tell: its queue in the broker stays empty;
+messages that were published later were claimed long ago; it has waited longer than anything should. None of
+these is certain, since workers fetch ahead, so every further publication of a job doubles the wait before the
+next one, and a message too many finds nothing to claim.
 """
 
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from loguru import logger
 
+from schedules.mark import Mark
 from schedules.metrics import Metrics
 from worker.broker import Broker
 from worker.contract.queues import ISOLATION, QUEUES
@@ -46,6 +48,7 @@ class Reconcile:
     ) -> None:
         self._ledger = ledger
         self._broker = broker
+        self._mark = Mark(ledger, broker, metrics)
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
@@ -75,6 +78,7 @@ class Reconcile:
 
     def _depths(self) -> Mapping[str, int]:
         try:
+            self._mark.look()
             return self._broker.depths(QUEUES)
         except Exception:
             self._empty_since.clear()  # nobody knows what it held meanwhile

@@ -40,6 +40,10 @@ ENDED_CHANNEL = "jobyard.ended"
 DROPPED = "jobyard.dropped"
 _DROPPED_KEPT = 1000  # messages; then the oldest goes
 
+# Before the name of a mark: a queue with one message that nobody takes. It is there as long as the broker's
+# data is, which on Redis no queue shows that workers empty.
+_MARK = "jobyard.mark."
+
 # https://www.rabbitmq.com/docs/quorum-queues. A queue that exists keeps its arguments for its life: RabbitMQ
 # refuses other ones, so what an operator may want to change belongs in a policy.
 _QUORUM: Mapping[str, str | int] = MappingProxyType({"x-queue-type": "quorum"})
@@ -162,7 +166,33 @@ class Broker:
             BrokerDown: the broker did not answer.
         """
         try:
-            return {name: self._depth(name) for name in names}
+            return {name: self._count(name) or 0 for name in names}
+        except self._errors as error:
+            self._lost(error)
+
+    def leave(self, mark: str) -> None:
+        """Leave a mark, which goes when the broker loses its data.
+
+        Raises:
+            BrokerDown: it may not have arrived.
+        """
+        name = _MARK + mark
+        try:
+            producer = self._open()
+            _queue(name, None if is_redis(self._url) else _QUORUM)(producer.channel).declare()
+            with self._confirmed(1), producer.batch():
+                producer.publish(_BODY, exchange="", routing_key=name, mandatory=True)
+        except self._errors as error:
+            self._lost(error)
+
+    def holds(self, mark: str) -> bool:
+        """Whether a mark that was left is still there.
+
+        Raises:
+            BrokerDown: the broker did not answer.
+        """
+        try:
+            return self._count(_MARK + mark) is not None
         except self._errors as error:
             self._lost(error)
 
@@ -201,7 +231,8 @@ class Broker:
             },
         )
 
-    def _depth(self, name: str) -> int:
+    def _count(self, name: str) -> int | None:
+        """The messages of a queue; None where the broker knows no such queue."""
         channel = self._open().channel
         try:
             return int(channel.queue_declare(name, passive=True).message_count)
@@ -212,7 +243,7 @@ class Broker:
             # closed now: the next use opens another one and declares the queues anew.
             if not is_redis(self._url):
                 self.close()
-            return 0
+            return None
 
     def _open(self) -> Any:
         if self._producer is None:

@@ -46,10 +46,24 @@ def test_depths_count_every_priority(broker: Broker) -> None:
     assert broker.depths(["email", "web", "report"]) == {"email": 3, "web": 1000, "report": 0}
 
 
+def test_a_mark_is_there_until_the_broker_forgets(broker: Broker, broker_url: str) -> None:
+    assert not broker.holds("ours")
+    broker.leave("ours")
+    assert broker.holds("ours")
+    assert not broker.holds("another's")
+    with redis.Redis.from_url(broker_url) as client:
+        client.flushdb()
+    assert not broker.holds("ours")
+
+
 def test_a_broker_that_is_not_there_is_down() -> None:
     nobody = Broker(f"redis://127.0.0.1:{free_ports(1)[0]}/0")
     with pytest.raises(BrokerDown):
         nobody.publish([message()])
+    with pytest.raises(BrokerDown):
+        nobody.holds("ours")
+    with pytest.raises(BrokerDown):
+        nobody.leave("ours")
     with pytest.raises(BrokerDown):
         nobody.depths(["email"])
     nobody.close()

@@ -56,6 +56,23 @@ def unpublish(connection: Connection, ids: Sequence[UUID]) -> None:
     connection.execute(_UNPUBLISH, {"ids": uuid_array(ids)})
 
 
+# What somebody holds a lock on is being claimed, or was not sent yet.
+_PUBLISHED = text("""
+    SELECT id FROM jobs WHERE state = 'queued' AND published_at IS NOT NULL FOR UPDATE SKIP LOCKED
+""")
+
+
+def forget_all(connection: Connection) -> int:
+    """Note that the broker lost every message; as with `unpublish`, the publications do not count.
+
+    Returns:
+        How many jobs were published and not claimed.
+    """
+    ids = connection.execute(_PUBLISHED).scalars().all()
+    unpublish(connection, ids)
+    return len(ids)
+
+
 # Each step of the recursion finds the next lane with one probe of an index: the backlog of a lane, however
 # long, is not read.
 _OPEN = text("""

@@ -260,6 +260,16 @@ firings = Table(
     Column("job_id", Uuid, nullable=False),
 )
 
+# The mark that should be in the broker: one row at most.
+broker_mark = Table(
+    "broker_mark",
+    metadata,
+    Column("single", Boolean, primary_key=True, server_default=text("true")),
+    Column("name", Text, nullable=False),
+    Column("left_at", _TIME, nullable=False, server_default=_NOW),
+    CheckConstraint("single", name="broker_mark_single"),
+)
+
 schedules = Table(
     "schedules",
     metadata,

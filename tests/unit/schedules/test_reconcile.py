@@ -29,6 +29,9 @@ class FakeBroker:
             raise BrokerDown("away")
         return {name: self.held[name] for name in names}
 
+    def holds(self, _mark: str) -> bool:
+        return True
+
 
 class Beat:
     """A reconcile that a test lets tick, and what it asked of the ledger."""
