@@ -14,6 +14,7 @@ from ops.cli.declared import read_definitions
 from ops.cli.environment import read_settings
 from ops.cli.site import running
 from ops.cli.view import Lines, Screen
+from ops.cli.waiting import await_ledger
 from ops.embedded import ServerError
 from ops.embedded.home import Home
 from ops.supervisor import Addresses, AlreadyRunningError, Supervisor, SupervisorError
@@ -27,6 +28,8 @@ def up() -> None:
     settings = read_settings()
     read_definitions(settings)  # or each worker would die of the same fault
     key_file = Home(settings.home_path).key
+    if settings.database_url is not None:
+        await_ledger(settings)
     console = Console()
     view = Screen(console, key_file, settings) if console.is_terminal else Lines(console, key_file)
     try:

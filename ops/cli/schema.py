@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from ops.cli.environment import read_settings
 from ops.cli.site import open_ledger
+from ops.cli.waiting import await_ledger
 from worker.ledger import clients as ledger_clients
 from worker.ledger import migrate as migration
 
@@ -17,9 +18,18 @@ from worker.ledger import migrate as migration
     type=click.Path(path_type=Path),
     help="Make a client and its key, and write the key to this file, unless the file is there.",
 )
-def migrate(first_key: Path | None) -> None:
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="How long a ledger that cannot be reached is waited for; inf: until it can.",
+)
+def migrate(first_key: Path | None, wait: float) -> None:
     """Bring the ledger's schema to the version of this code."""
     settings = read_settings()
+    if wait and settings.database_url is not None:
+        await_ledger(settings, wait)
     with open_ledger(settings) as ledger, ledger.write() as connection:
         before, after = migration.pending(connection)
         migration.upgrade(connection)

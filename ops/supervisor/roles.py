@@ -108,7 +108,7 @@ def role_table(settings: Settings) -> list[Role]:
         Role(
             name="migrate",
             role="migrate",
-            argv=_command("migrate", "--first-key", str(Home(settings.home_path).key)),
+            argv=_command("migrate", "--wait", "60", "--first-key", str(Home(settings.home_path).key)),
             grace=_GRACE,
             once=True,
         ),
