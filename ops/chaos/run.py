@@ -1,15 +1,10 @@
 """A run: a platform, clients and faults for some minutes, then quiet, and then the judgement."""
 
 import os
-import shutil
-import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import msgspec
 
@@ -20,6 +15,7 @@ from ops.chaos.faults import FAULTS
 from ops.chaos.history import Journal, Submitted, read
 from ops.chaos.load import Clients
 from ops.chaos.mix import wishes
+from ops.chaos.place import place
 from ops.chaos.plan import Plan, draw
 from ops.chaos.report import Report, Setting, text
 from ops.chaos.rig import Rig
@@ -34,8 +30,6 @@ _CALM = 5.0  # seconds without faults at either end, to compare with
 _LAST_ANSWERS = 30.0  # seconds for what was submitted last
 _QUIET = 180.0  # seconds at least until everything ended
 _LOOK = 0.5
-
-_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 Say = Callable[[str], None]
 
@@ -71,21 +65,17 @@ def run(course: Course, out: Path, say: Say = print) -> Report:
         NotUp: the platform does not come up.
         KeyboardInterrupt: somebody stopped it; nothing is left running.
     """
-    out.mkdir(parents=True, exist_ok=True)
     drawn = course.plan()
-    (out / "plan.json").write_bytes(msgspec.json.format(msgspec.json.encode(drawn)))
-    say(f"seed {course.seed}: {sum(map(len, drawn.values()))} faults planned in {course.seconds:g} s")
-    with _folder() as folder, _signals():
-        try:
-            began = time.monotonic()
-            with platform(folder, os.environ) as rig:
-                say(f"platform up after {time.monotonic() - began:.1f} s")
-                setting = act(course, rig, folder, say)
-            with closing(Journal(folder / CLIENTS)) as journal:
-                ending.note_deaths(folder / "home" / "logs", journal)
-            history = list(read([folder / CLIENTS, folder / RUNS]))
-        finally:
-            _keep(folder, out)
+    with place(out) as folder:
+        (out / "plan.json").write_bytes(msgspec.json.format(msgspec.json.encode(drawn)))
+        say(f"seed {course.seed}: {sum(map(len, drawn.values()))} faults planned in {course.seconds:g} s")
+        began = time.monotonic()
+        with platform(folder, os.environ) as rig:
+            say(f"platform up after {time.monotonic() - began:.1f} s")
+            setting = act(course, rig, folder, say)
+        with closing(Journal(folder / CLIENTS)) as journal:
+            ending.note_deaths(folder / "home" / "logs", journal)
+        history = list(read([folder / CLIENTS, folder / RUNS]))
     report = Report.of(judge(history), history, setting)
     (out / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)))
     (out / "report.txt").write_text(text(report))
@@ -145,37 +135,3 @@ def _spend(seconds: float, say: Say, clients: Clients) -> None:
 
 def _submitted(folder: Path) -> Iterator[Submitted]:
     return (event for event in read([folder / CLIENTS]) if isinstance(event, Submitted))
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder that the servers' account can pass through."""
-    with tempfile.TemporaryDirectory(prefix="jobyard-chaos-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
-
-
-def _keep(folder: Path, out: Path) -> None:
-    """Histories and logs; the servers' data goes with the folder."""
-    for file in folder.glob("*.jsonl"):
-        shutil.copy(file, out)
-    for home in ("home", "servers"):
-        if (folder / home / "logs").exists():
-            shutil.copytree(folder / home / "logs", out / "logs", dirs_exist_ok=True)
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does, and either one only once: what it started has to be stopped."""
-    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
