@@ -27,6 +27,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """How a run went about."""
 
     seed: int
+    broker: str
     seconds: float
     rate: float
     quiet_seconds: float  # from the last submission to the last end
@@ -142,7 +143,9 @@ def tables(report: Report) -> Group:
 def _summary(report: Report) -> Table:
     setting = report.setting
     table = Table(
-        "what", "count", title=f"Chaos, seed {setting.seed}: {setting.seconds:g} s at {setting.rate:g}/s"
+        "what",
+        "count",
+        title=f"Chaos on {setting.broker}, seed {setting.seed}: {setting.seconds:g} s at {setting.rate:g}/s",
     )
     for name, value in _figures(report):
         table.add_row(name, value)

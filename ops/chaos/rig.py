@@ -19,9 +19,11 @@ import redis
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
 from sqlalchemy import make_url
 
+from ops.chaos.carrier import Carrier
 from ops.chaos.crew import Crew, send
 from ops.chaos.held import HeldServer, Kept
 from ops.chaos.proxy import Proxy
+from ops.chaos.rabbitmq import RabbitMQServer
 from ops.embedded.account import server_account
 from ops.embedded.home import Home
 from ops.embedded.leftovers import lives
@@ -30,7 +32,6 @@ from ops.embedded.ports import free_ports
 from ops.embedded.postgres import SUPERUSER, PostgresServer
 from ops.embedded.program import Command
 from ops.embedded.servers import tail
-from ops.embedded.valkey import ValkeyServer
 from worker.settings import PREFIX, Settings
 
 SECOND_BEAT = "second-beat"
@@ -62,19 +63,21 @@ class Rig:
     Args:
         folder: for all that it writes.
         environ: what the platform's processes inherit; its own settings come on top.
+        carrier: the broker to use.
     """
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], carrier: Carrier = Carrier.VALKEY) -> None:
         user = Settings().server_user
         self.home = folder / "home"
         self._logs = Home(self.home)
         self._logs.create(server_account(user).gid)
         servers = Home(folder / "servers")
+        servers.create(server_account(user).gid)
         ports = free_ports(4)
         self._postgres = PostgresServer(servers, user, ports[0])
-        self._valkey = ValkeyServer(servers, user, ports[1])
+        self._broker = carrier.server(servers, user, ports[1])
         self.ledger = HeldServer(self._postgres)
-        self.broker = HeldServer(self._valkey)
+        self.broker = HeldServer(self._broker)
         self.to_ledger = Proxy(ports[0])
         self.to_broker = Proxy(ports[1])
         self.crew = Crew(self.home)
@@ -168,16 +171,25 @@ class Rig:
 
     @contextmanager
     def valkey(self) -> Iterator["redis.Redis"]:
-        """A connection to the broker that no wire carries."""
-        with redis.Redis.from_url(self._valkey.url, socket_timeout=_PATIENCE) as client:
+        """A connection to the broker that no wire carries; it must be Valkey."""
+        with redis.Redis.from_url(self._broker.url, socket_timeout=_PATIENCE) as client:
             yield client
+
+    @property
+    def rabbitmq(self) -> RabbitMQServer:
+        """The broker; it must be RabbitMQ."""
+        if not isinstance(self._broker, RabbitMQServer):
+            raise TypeError(f"the broker is {self._broker.name}")
+        return self._broker
 
     @property
     def broker_url(self) -> str:
         """The broker's URL, past the wire."""
-        return self._valkey.url
+        return self._broker.url
 
     def _start_servers(self, stack: ExitStack) -> None:
+        if isinstance(self._broker, RabbitMQServer):
+            stack.enter_context(self._broker.name_server())
         for server in (self.ledger, self.broker):
             stack.callback(server.stop)
             server.start()
@@ -206,7 +218,7 @@ class Rig:
         given = {
             "HOME": str(self.home),
             "DATABASE_URL": ledger,
-            "BROKER_URL": _through(self._valkey.url, self.to_broker.port),
+            "BROKER_URL": _through(self._broker.url, self.to_broker.port),
             "SOURCE_CHAOS_URL": ledger,
             "DEFINITIONS": str(_SHIPPED),
             "KINDS": "ops.chaos.kinds",
@@ -228,9 +240,9 @@ class Rig:
 
 
 @contextmanager
-def running(folder: Path, environ: Mapping[str, str]) -> Iterator[Rig]:
+def running(folder: Path, environ: Mapping[str, str], carrier: Carrier = Carrier.VALKEY) -> Iterator[Rig]:
     """A platform for as long as a `with` block."""
-    rig = Rig(folder, environ)
+    rig = Rig(folder, environ, carrier)
     rig.start()
     try:
         yield rig

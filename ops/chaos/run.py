@@ -10,6 +10,7 @@ import msgspec
 
 from ops.chaos import ending, picture
 from ops.chaos.api import Api
+from ops.chaos.carrier import Carrier
 from ops.chaos.checker import judge
 from ops.chaos.faults import FAULTS
 from ops.chaos.history import Journal, Submitted, read
@@ -40,7 +41,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     seed: int
     rate: float  # submissions a second
-    faults: tuple[str, ...] = tuple(FAULTS)
+    broker: Carrier = Carrier.VALKEY
+    faults: tuple[str, ...] = ()  # all that can happen on this broker where none is named
     pace: float = 1.0
 
     @property
@@ -50,7 +52,9 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
     def plan(self) -> Plan:
         """The faults to come; the same each time."""
-        return draw(self.seed, self.seconds, (FAULTS[name] for name in self.faults), self.pace)
+        possible = (fault for fault in FAULTS.values() if self.broker in fault.carriers)
+        chosen = (FAULTS[name] for name in self.faults) if self.faults else possible
+        return draw(self.seed, self.seconds, chosen, self.pace)
 
 
 def run(course: Course, out: Path, say: Say = print) -> Report:
@@ -70,7 +74,7 @@ def run(course: Course, out: Path, say: Say = print) -> Report:
         (out / "plan.json").write_bytes(msgspec.json.format(msgspec.json.encode(drawn)))
         say(f"seed {course.seed}: {sum(map(len, drawn.values()))} faults planned in {course.seconds:g} s")
         began = time.monotonic()
-        with platform(folder, os.environ) as rig:
+        with platform(folder, os.environ, course.broker) as rig:
             say(f"platform up after {time.monotonic() - began:.1f} s")
             setting = act(course, rig, folder, say)
         with closing(Journal(folder / CLIENTS)) as journal:
@@ -116,6 +120,7 @@ def act(course: Course, rig: Rig, folder: Path, say: Say = lambda _: None) -> Se
         ending.note_effects(rig, journal)
     return Setting(
         seed=course.seed,
+        broker=course.broker,
         seconds=course.seconds,
         rate=course.rate,
         quiet_seconds=round(quiet, 1),

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from ops.chaos import run as chaos_run
+from ops.chaos.carrier import Carrier
 from ops.chaos.faults import FAULTS
 from ops.chaos.measure import run as measured
 from ops.chaos.measure.bench import TooSlow
@@ -27,15 +28,30 @@ from ops.embedded import ServerError
 @click.option(
     "--pace", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="Above 1: more faults."
 )
-@click.option("--faults", default="", help="Only these, comma-separated; all of them otherwise.")
+@click.option(
+    "--broker",
+    type=click.Choice([carrier.value for carrier in Carrier]),
+    default=Carrier.VALKEY.value,
+    show_default=True,
+    help="RabbitMQ must be installed.",
+)
+@click.option("--faults", default="", help="Only these, comma-separated; all of the broker's otherwise.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     help="For report, picture, histories and logs; unset: HOME-chaos/seed-SEED.",
 )
 @click.pass_context
-def chaos(
-    ctx: click.Context, *, minutes: float, seed: int, rate: float, pace: float, faults: str, out: Path | None
+def chaos(  # noqa: PLR0913 - one argument for each option of the command
+    ctx: click.Context,
+    *,
+    minutes: float,
+    seed: int,
+    rate: float,
+    pace: float,
+    broker: str,
+    faults: str,
+    out: Path | None,
 ) -> None:
     """Break a platform of its own under load, and judge what came of every accepted job.
 
@@ -44,8 +60,14 @@ def chaos(
     if ctx.invoked_subcommand is not None:
         return
     console = Console()
+    carrier = Carrier(broker)
     course = chaos_run.Course(
-        seconds=60 * minutes, seed=seed, rate=rate, pace=pace, faults=_chosen(faults) or tuple(FAULTS)
+        seconds=60 * minutes,
+        seed=seed,
+        rate=rate,
+        pace=pace,
+        broker=carrier,
+        faults=_chosen(faults, carrier),
     )
     folder = _empty(out or _default(f"seed-{seed}"), "plan.json")
     try:
@@ -91,11 +113,14 @@ def measure(*, rounds: int, queued: int, away: tuple[float, ...], out: Path | No
     sys.exit(0 if all(claim.met for claim in claims) else 1)
 
 
-def _chosen(words: str) -> tuple[str, ...]:
+def _chosen(words: str, carrier: Carrier) -> tuple[str, ...]:
     names = tuple(word.strip() for word in words.split(",") if word.strip())
-    unknown = [name for name in names if name not in FAULTS]
+    there = [fault.name for fault in FAULTS.values() if carrier in fault.carriers]
+    unknown = [name for name in names if name not in there]
     if unknown:
-        raise click.BadParameter(f"there is no fault {', '.join(unknown)}; there are {', '.join(FAULTS)}")
+        raise click.BadParameter(
+            f"on {carrier} there is no fault {', '.join(unknown)}; there are {', '.join(there)}"
+        )
     return names
 
 

@@ -18,6 +18,9 @@ from worker.contract.queues import ISOLATION, POOLS, QUEUES, Queue
 from worker.settings import Settings
 
 
+_OFFLINE = 600  # seconds for which Flower shows a worker that is gone: the next one has another name
+
+
 @click.command()
 def api() -> None:
     """Serve the HTTP API (gunicorn)."""
@@ -45,7 +48,8 @@ def worker(queues: tuple[str, ...], concurrency: int | None, pool: str | None) -
         *("--queues", ",".join(queues)),
         *("--pool", kind_of_pool),
         *("--concurrency", str(concurrency or settings.worker_concurrency or row.concurrency)),
-        *("--hostname", f"{queues[0]}@%h"),
+        # A name of its own: remote control reaches a worker by it, and on RabbitMQ only one can have it.
+        *("--hostname", f"{queues[0]}-{os.getpid()}@%h"),
         # Workers learn of each other from the ledger: gossip and mingling only delay the start.
         *("--without-gossip", "--without-mingle"),
     ]
@@ -70,7 +74,8 @@ def flower() -> None:
     # The login must not stand in the list of processes, so it goes by the environment.
     login = {"FLOWER_BASIC_AUTH": f"{settings.flower_user}:{settings.flower_password}"}
     address = [f"--address={settings.flower_host}", f"--port={settings.flower_port}"]
-    _become("-m", "celery", "-A", "ops.flower", "flower", *address, **login)
+    purge = f"--purge-offline-workers={_OFFLINE}"
+    _become("-m", "celery", "-A", "ops.flower", "flower", *address, purge, **login)
 
 
 @click.command("mail-sink")

@@ -44,6 +44,10 @@ def config(broker_url: str) -> dict[str, Any]:
         "timezone": "UTC",
         "worker_disable_rate_limits": True,  # limits are the ledger's business
         "worker_enable_remote_control": True,
+        # RabbitMQ: an exclusive queue belongs to one connection, and for seconds that is the dead one of a
+        # worker that has another already; Celery would end the worker. The queue goes 10 s after its worker.
+        "control_queue_exclusive": False,
+        "control_queue_durable": True,  # RabbitMQ 4 gives up queues that are neither
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         # A child that leaks is replaced; the numbers are high enough not to cost anything.

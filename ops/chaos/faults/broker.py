@@ -1,14 +1,16 @@
-"""The broker dies, forgets, hangs, fills up, or cannot be reached."""
+"""The broker dies, forgets, hangs, or cannot be reached, whichever it is."""
 
 import signal
 from collections.abc import Iterator
 from random import Random
 
+import psutil
+
+from ops.chaos.crew import send
 from ops.chaos.faults.fault import Harm, Lane, fault
 from ops.chaos.rig import Rig
 
 _BROKER = Harm("broker")
-_HALF_A_MEGABYTE = 512 * 1024
 
 
 @fault(Lane.BROKER, lasts=(0.5, 4.0), weight=3)
@@ -51,28 +53,18 @@ def broker_hangs(rig: Rig, _dice: Random) -> Iterator[Harm]:
     rig.to_broker.restore()
 
 
-@fault(Lane.BROKER, weight=3)
-def broker_flushed(rig: Rig, _dice: Random) -> Iterator[Harm]:
-    """FLUSHALL."""
-    with rig.valkey() as valkey:
-        valkey.flushall()
+@fault(Lane.BROKER, lasts=(3.0, 12.0))
+def broker_frozen(rig: Rig, _dice: Random) -> Iterator[Harm]:
+    """SIGSTOP the broker, then SIGCONT: the kernel still takes connections and what they carry."""
+    main = psutil.Process(rig.broker.pid)
+    send([main], signal.SIGSTOP)
     yield _BROKER
+    send([main], signal.SIGCONT)
 
 
 @fault(Lane.BROKER, weight=2)
-def broker_paused(rig: Rig, dice: Random) -> Iterator[Harm]:
-    """CLIENT PAUSE: for some seconds the broker takes commands and answers none."""
-    with rig.valkey() as valkey:
-        valkey.client_pause(dice.randint(1000, 4000))
-        yield _BROKER
-        valkey.ping()  # answered when it is over
-
-
-@fault(Lane.BROKER, lasts=(2.0, 6.0), weight=2)
-def broker_full(rig: Rig, _dice: Random) -> Iterator[Harm]:
-    """No memory left: with `noeviction` every write is refused."""
-    with rig.valkey() as valkey:
-        valkey.config_set("maxmemory", _HALF_A_MEGABYTE)
+def broker_connections_cut(rig: Rig, _dice: Random) -> Iterator[Harm]:
+    """Cut every connection to the broker; new ones get through at once."""
+    rig.to_broker.cut()
+    rig.to_broker.restore()
     yield _BROKER
-    with rig.valkey() as valkey:
-        valkey.config_set("maxmemory", 0)

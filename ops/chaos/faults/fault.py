@@ -1,11 +1,12 @@
 """What a fault is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
+from ops.chaos.carrier import Carrier
 from ops.chaos.rig import Rig
 
 
@@ -39,6 +40,7 @@ class Fault:
     lane: Lane
     lasts: tuple[float, float]  # seconds between strike and mending, at least and at most
     weight: int  # how often it comes in a mix, compared with the others of its lane
+    carriers: frozenset[Carrier]  # the brokers on which it can happen
     strike: Callable[[Rig, Random], AbstractContextManager[Harm]]
 
 
@@ -46,7 +48,11 @@ Strike = Callable[[Rig, Random], Iterator[Harm]]
 
 
 def fault(
-    lane: Lane, *, lasts: tuple[float, float] = (0.0, 0.0), weight: int = 1
+    lane: Lane,
+    *,
+    lasts: tuple[float, float] = (0.0, 0.0),
+    weight: int = 1,
+    carriers: Iterable[Carrier] = Carrier,
 ) -> Callable[[Strike], Fault]:
     """Make a fault of a generator; its name is the function's, and its docstring says what it does.
 
@@ -56,6 +62,7 @@ def fault(
 
     def make(strike: Strike) -> Fault:
         name = strike.__name__.replace("_", "-")
-        return Fault(name, strike.__doc__ or "", lane, lasts, weight, contextmanager(strike))
+        does = strike.__doc__ or ""
+        return Fault(name, does, lane, lasts, weight, frozenset(carriers), contextmanager(strike))
 
     return make

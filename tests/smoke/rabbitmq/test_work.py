@@ -135,3 +135,10 @@ def test_remote_control_reaches_every_worker(platform: Platform, fleet: Fleet) -
     names = {worker.hostname() for worker in fleet.values()}
     inspect = platform.app.control.inspect(list(names), timeout=5.0, limit=len(names))
     eventually(lambda: set(inspect.ping() or {}) == names)
+
+
+def test_a_dead_connection_keeps_no_worker_from_its_control_queue(fleet: Fleet, rabbitmq: RabbitMQ) -> None:
+    """For some seconds RabbitMQ does not know that it is dead, and its worker has another one already."""
+    with rabbitmq.channel() as other:
+        for worker in fleet.values():
+            assert other.queue_declare(f"{worker.hostname()}.celery.pidbox", passive=True).consumer_count == 1

@@ -2,8 +2,10 @@
 
 import pytest
 
+from ops.chaos.carrier import Carrier
 from ops.chaos.faults import FAULTS, Lane
 from ops.chaos.plan import draw
+from ops.chaos.run import Course
 
 
 def test_the_same_seed_gives_the_same_plan_and_another_one_another() -> None:
@@ -18,10 +20,20 @@ def test_every_fault_is_mended_within_the_time_and_before_the_next_of_its_lane()
         assert all(end < later.at for end, later in zip(ends, lane[1:], strict=False))
 
 
-def test_ten_minutes_are_enough_for_two_hundred_faults_of_every_kind() -> None:
-    drawn = [planned.name for lane in draw(1, 600, FAULTS.values()).values() for planned in lane]
+@pytest.mark.parametrize("carrier", Carrier)
+def test_ten_minutes_are_enough_for_two_hundred_faults_of_every_kind_that_a_broker_knows(
+    carrier: Carrier,
+) -> None:
+    course = Course(seconds=600, seed=1, rate=1, broker=carrier)
+    drawn = [planned.name for lane in course.plan().values() for planned in lane]
     assert len(drawn) >= 200
-    assert set(drawn) == set(FAULTS)
+    assert set(drawn) == {fault.name for fault in FAULTS.values() if carrier in fault.carriers}
+
+
+def test_what_only_one_broker_knows_is_not_done_to_the_other() -> None:
+    assert FAULTS["broker-paused"].carriers == {Carrier.VALKEY}
+    assert FAULTS["broker-alarmed"].carriers == {Carrier.RABBITMQ}
+    assert FAULTS["broker-killed"].carriers == FAULTS["worker-killed"].carriers == set(Carrier)
 
 
 def test_only_what_was_asked_for_is_planned() -> None:

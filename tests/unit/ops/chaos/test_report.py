@@ -40,7 +40,7 @@ HISTORY: list[AnyEvent] = [
     tried(42.5),
 ]
 WORD = Attempted(attempt=1, outcome="succeeded", ended=2.1)
-SETTING = Setting(seed=1, seconds=60, rate=2, quiet_seconds=1.5, errors=[])
+SETTING = Setting(seed=1, broker="valkey", seconds=60, rate=2, quiet_seconds=1.5, errors=[])
 
 
 def test_submissions_are_told_apart_by_what_was_broken_meanwhile() -> None:

@@ -38,6 +38,21 @@ def test_jobs_that_must_run_alone_have_processes_whatever_the_setting(
     assert words[words.index("--pool") + 1] == "prefork"
 
 
+def test_workers_of_one_queue_on_one_machine_have_names_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RabbitMQ gives the control queue of a name to one worker alone, and the next one could not start."""
+    names = []
+    for pid in (17, 18):
+        monkeypatch.setattr("ops.cli.roles.os.getpid", lambda pid=pid: pid)
+        words = became(monkeypatch, "worker", "web", "email")
+        names.append(words[words.index("--hostname") + 1])
+    assert names == ["web-17@%h", "web-18@%h"]
+
+
+def test_flower_forgets_workers_that_are_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    words = became(monkeypatch, "flower", JOBYARD_FLOWER_PASSWORD="s3cret", JOBYARD_HOME=str(tmp_path))
+    assert any(word.startswith("--purge-offline-workers=") for word in words)
+
+
 @pytest.mark.parametrize("words", [("web", "isolation"), ("upkeep", "isolation", "--pool", "gevent")])
 def test_a_shared_process_for_jobs_that_must_run_alone_is_refused(words: tuple[str, ...]) -> None:
     result = CliRunner().invoke(main, ["worker", *words], env=SERVERS)
