@@ -42,7 +42,7 @@ from ops.embedded import ServerError
     help="For report, picture, histories and logs; unset: HOME-chaos/seed-SEED.",
 )
 @click.pass_context
-def chaos(  # noqa: PLR0913 - one argument for each option of the command
+def chaos(
     ctx: click.Context,
     *,
     minutes: float,

@@ -17,7 +17,6 @@ from worker.broker import is_redis
 from worker.contract.queues import ISOLATION, POOLS, QUEUES, Queue
 from worker.settings import Settings
 
-
 _OFFLINE = 600  # seconds for which Flower shows a worker that is gone: the next one has another name
 
 

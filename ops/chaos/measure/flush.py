@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from random import Random
 
-from ops.chaos.faults.broker import broker_flushed
+from ops.chaos.faults.valkey import broker_flushed
 from ops.chaos.measure.bench import Bench
 from ops.chaos.measure.claim import Claim, at_most
 
