@@ -6,12 +6,13 @@ queue a little beyond its room, which does no harm.
 """
 
 from collections.abc import Sequence
+from uuid import uuid4
 
 from schedules.mark import Mark
 from schedules.metrics import Metrics
 from worker.broker import Broker, BrokerDown
 from worker.contract.queues import ISOLATION
-from worker.ledger import messages, transitions
+from worker.ledger import dispatches, messages, transitions
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Message
@@ -60,6 +61,7 @@ class Dispatch:
     name = "dispatch"
 
     def __init__(self, ledger: Ledger, broker: Broker, depth: int, metrics: Metrics) -> None:
+        self._id = uuid4()
         self._ledger = ledger
         self._broker = broker
         self._mark = Mark(ledger, broker, metrics)
@@ -75,13 +77,17 @@ class Dispatch:
             open_lanes = messages.publishable_lanes(connection)
         lanes = {(queue, alone): ISOLATION.name if alone else queue for queue, alone in open_lanes}
         depths = self._broker.depths(set(lanes.values()))
-        more = False
+        more = sent = False
         for (queue, alone), lane in lanes.items():
             room = max(0, self._depth - depths[lane])
             published = self._publish(queue, min(room, BATCH), alone=alone)
             self._metrics.dispatched.labels(lane).inc(published)
             depths[lane] += published
+            sent |= published > 0
             more |= published == BATCH < room
+        if sent:
+            with self._ledger.write() as connection:
+                dispatches.end(connection, self._id)
         return more
 
     def _publish(self, queue: str, limit: int, *, alone: bool) -> int:
@@ -89,6 +95,8 @@ class Dispatch:
             return 0
         with self._ledger.write() as connection:
             taken = messages.take_publishable(connection, queue, limit, alone=alone)
+            if taken:
+                dispatches.begin(connection, self._id)
         # Committed first: a message that arrives before its mark would be published twice.
         if taken:
             self._send(taken)

@@ -1,10 +1,11 @@
 """Reconcile: what the broker lost is marked unpublished, so that dispatch publishes it again.
 
 A published job that stays queued is in the broker, or in the hands of a worker, or lost. Where the mark in
-the broker is gone, everything is. Of a single message three rules tell: its queue in the broker stays empty;
-messages that were published later were claimed long ago; it has waited longer than anything should. None of
-these is certain, since workers fetch ahead, so every further publication of a job doubles the wait before the
-next one, and a message too many finds nothing to claim.
+the broker is gone, everything is. A beat that died while it published left word of what. Of a single message
+three rules tell: its queue in the broker stays empty; messages that were published later were claimed long
+ago; it has waited longer than anything should. None of these is certain, since workers fetch ahead, so every
+further publication of a job doubles the wait before the next one, and a message too many finds nothing to
+claim.
 """
 
 import time
@@ -16,12 +17,13 @@ from schedules.mark import Mark
 from schedules.metrics import Metrics
 from worker.broker import Broker
 from worker.contract.queues import ISOLATION, QUEUES
-from worker.ledger import messages
+from worker.ledger import dispatches, messages
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
 
 EVERY = 1.0  # seconds between two looks at the broker
+ABANDONED = 2.0  # seconds after which a beat that began to send, and did not end, has died
 SELDOM = 5.0  # seconds between two of the rules that ask the ledger alone
 
 
@@ -70,6 +72,9 @@ class Reconcile:
 
     def _look(self, now: float) -> None:
         lanes = self._long_empty(now, self._depths())
+        with self._ledger.write() as connection:
+            abandoned = dispatches.forget_abandoned(connection, ABANDONED)
+        self._note("abandoned", abandoned)
         if lanes:
             with self._ledger.write() as connection:
                 age = self._settings.reconcile_empty

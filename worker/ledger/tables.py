@@ -270,6 +270,14 @@ broker_mark = Table(
     CheckConstraint("single", name="broker_mark_single"),
 )
 
+# What beats are sending to the broker at this moment: the jobs with this `published_at`.
+dispatches = Table(
+    "dispatches",
+    metadata,
+    Column("beat_id", Uuid, primary_key=True),
+    Column("began_at", _TIME, nullable=False, server_default=_NOW),
+)
+
 schedules = Table(
     "schedules",
     metadata,

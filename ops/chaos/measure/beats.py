@@ -11,7 +11,6 @@ from ops.chaos.rig import SECOND_BEAT
 
 LIMIT = 5.0  # seconds
 
-_LEAD = 5.0  # seconds in which all of them are submitted
 _EACH = 0.1  # seconds between two jobs
 _AFTER = 10.0  # seconds between two kills
 _PATIENCE = 60.0
@@ -21,8 +20,9 @@ def measure(bench: Bench) -> Iterator[Claim]:
     """SIGKILL one beat, and then the other."""
     bench.rig.settle()
     victims = ("beat", SECOND_BEAT)
-    begins = time.monotonic() + _LEAD
-    due = [begins + n * _EACH for n in range(int((len(victims) + 1) * _AFTER / _EACH))]
+    number = int((len(victims) + 1) * _AFTER / _EACH)
+    begins = bench.ready(number)
+    due = [begins + n * _EACH for n in range(number)]
     jobs = bench.submit("chaos.web", len(due), due=due.__getitem__)
     for turn, name in enumerate(victims, start=1):
         time.sleep(max(0.0, begins + turn * _AFTER - time.monotonic()))

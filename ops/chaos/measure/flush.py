@@ -13,7 +13,6 @@ LIMIT = 10.0  # seconds
 
 _KIND, _SECONDS = "chaos.webhook", 0.1  # sixteen at a time: the slots set the pace, not the processor
 _SPARE = 1.1  # of the jobs some have begun when it is flushed
-_SUBMITTED = 150.0  # a second, at least
 _FLUSH = 4.0  # seconds after they became due
 _PATIENCE = 900.0
 
@@ -32,7 +31,7 @@ def measure(bench: Bench, queued: int) -> Iterator[Claim]:
 def _drain(bench: Bench, queued: int, *, flush: bool) -> tuple[list[float], float, int]:
     """(each job's wait, the longest time without a start after the flush, the jobs queued at the flush)."""
     number = int(queued * _SPARE)
-    begins = time.monotonic() + number / _SUBMITTED
+    begins = bench.ready(number)
     due = [begins + n / 10_000 for n in range(number)]
     jobs = bench.submit(_KIND, number, seconds=_SECONDS, due=due.__getitem__)
     time.sleep(max(0.0, begins + _FLUSH - time.monotonic()))

@@ -46,7 +46,7 @@ def measure(bench: Bench, away: float) -> Iterator[Claim]:
 
 def _drain(bench: Bench, number: int) -> float:
     """Seconds that such a backlog takes in calm."""
-    begins = time.monotonic() + number / 150 + 2
+    begins = bench.ready(number)
     jobs = bench.submit(_KIND, number, due=lambda _: begins)
     runs = bench.await_done(jobs, _PATIENCE)
     return max(run.seen for job in jobs for run in runs[job]) - begins

@@ -219,6 +219,31 @@ def test_messages_in_the_hands_of_a_slow_worker_do_not_pile_up(
     assert max(consumer.messages.values()) <= 4
 
 
+def test_what_a_beat_marked_and_died_before_it_sent_it_is_published_within_seconds(
+    ledger: Ledger, settings: Settings, metrics: Metrics, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue is never empty meanwhile."""
+    (sent,) = submit(ledger, 1)
+    Dispatch(ledger, broker, DEPTH, metrics).run(todo(publishable=True))
+    ids = submit(ledger, 5)
+    monkeypatch.setattr(broker, "publish", _die)
+    with pytest.raises(KeyboardInterrupt):
+        Dispatch(ledger, broker, DEPTH, metrics).run(todo(publishable=True))
+    Reconcile(ledger, broker, settings, metrics).run(todo(published=True))
+    assert published(ledger) == 6, "it may be slow"
+
+    monkeypatch.setattr(reconcile, "ABANDONED", 0.0)
+    Reconcile(ledger, broker, settings, metrics).run(todo(published=True))
+
+    assert reconciled(metrics, "abandoned") == 5
+    with ledger.write() as connection:
+        assert [row(connection, job_id)["publications"] for job_id in (sent, *ids)] == [1, 0, 0, 0, 0, 0]
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_what_waited_too_long_is_published_again_though_the_queue_is_not_empty(
     ledger: Ledger, broker: Broker, settings: Settings, metrics: Metrics
 ) -> None:

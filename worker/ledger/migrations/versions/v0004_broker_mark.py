@@ -1,4 +1,4 @@
-"""The mark that beats left in the broker."""
+"""The mark that beats leave in the broker, and what they are sending to it."""
 
 from alembic import op
 
@@ -7,7 +7,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """One table of one row."""
+    """Two small tables."""
     op.execute("""
         CREATE TABLE broker_mark (
             single BOOLEAN DEFAULT true NOT NULL,
@@ -15,5 +15,12 @@ def upgrade() -> None:
             left_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
             PRIMARY KEY (single),
             CONSTRAINT broker_mark_single CHECK (single)
+        )
+    """)
+    op.execute("""
+        CREATE TABLE dispatches (
+            beat_id UUID NOT NULL,
+            began_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+            PRIMARY KEY (beat_id)
         )
     """)
