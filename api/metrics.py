@@ -7,6 +7,8 @@ their own, where no client's key is asked for.
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from worker import tallies
+
 # From a look-up by id to the longest `Prefer: wait`.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -15,6 +17,7 @@ class Metrics:
     """What one process counts; the labels take values of ours only, never a client's text."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        tallies.keep_room()
         self.requests = Histogram(
             "jobyard_api_request_seconds",
             "Requests and how long they took, waiting on the client's wish included.",

@@ -14,11 +14,15 @@ def write_private(path: Path, text: str, owner: tuple[int, int] | None = None) -
         owner: user and group ids; the caller's where not given.
     """
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with open(new, "x", encoding="utf-8", opener=_private) as file:
-        if owner is not None:
-            os.fchown(file.fileno(), *owner)
-        file.write(text)
-    new.replace(path)
+    try:
+        with open(new, "x", encoding="utf-8", opener=_private) as file:
+            if owner is not None:
+                os.fchown(file.fileno(), *owner)
+            file.write(text)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def create_private(path: Path, *content: bytes) -> bool:

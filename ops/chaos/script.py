@@ -27,6 +27,7 @@ class Script(Payload, frozen=True, kw_only=True):
     journal: Annotated[str, Meta(description="File to which every run is noted.")]
     seconds: Annotated[float, Meta(ge=0, description="How long a run works.")] = 0.0
     failures: Annotated[int, Meta(ge=0, description="First attempts that fail, to be retried.")] = 0
+    artifact: Annotated[int, Meta(ge=0, description="Bytes of a file that each run saves.")] = 0
     deaf: Annotated[bool, Meta(description="It does not look whether it should stop.")] = False
     ending: Annotated[
         Ending, Meta(description="exit and crash take the process along; memory is a MemoryError.")
@@ -59,6 +60,7 @@ def play(script: Script, ctx: Context, act: Callable[[], None] | None = None) ->
         if act is not None:
             act()
         _work(script, ctx, journal, run)
+        _save(script, ctx)
         _end(script, ctx)
         journal.note(Done(at=time.monotonic(), run=run))
     finally:
@@ -72,6 +74,12 @@ def _work(script: Script, ctx: Context, journal: Journal, run: str) -> None:
             ctx.check_cancelled()
         journal.note(Alive(at=time.monotonic(), run=run))
         time.sleep(min(left, _SIGN))
+
+
+def _save(script: Script, ctx: Context) -> None:
+    if script.artifact:
+        with ctx.save_artifact("file") as file:
+            file.write(b"\0" * script.artifact)
 
 
 def _end(script: Script, ctx: Context) -> None:

@@ -48,7 +48,7 @@ def worker(queues: tuple[str, ...], concurrency: int | None, pool: str | None) -
         *("--pool", kind_of_pool),
         *("--concurrency", str(concurrency or settings.worker_concurrency or row.concurrency)),
         # A name of its own: remote control reaches a worker by it, and on RabbitMQ only one can have it.
-        *("--hostname", f"{queues[0]}-{os.getpid()}@%h"),
+        *("--hostname", f"{queues[0]}@%h-{os.getpid()}"),
         # Workers learn of each other from the ledger: gossip and mingling only delay the start.
         *("--without-gossip", "--without-mingle"),
     ]

@@ -11,8 +11,10 @@ from ops.chaos.api import Answer
 from ops.chaos.crew import ALL_WORKERS
 from ops.chaos.faults import FAULTS
 from ops.chaos.rig import Rig
+from tests.faults import steps
 from tests.faults.bystander import KINDS, Bystander
 
+LONGER_THAN_A_LEASE = 10.0  # seconds
 NAMES = (*ALL_WORKERS, "api", "beat", "flower")
 
 
@@ -37,6 +39,23 @@ def test_without_the_ledger_nothing_is_accepted_and_nobody_dies_and_what_ran_is_
     fresh = [bystander.submit(kind) for kind in KINDS]
     bystander.succeeded(fresh, 15.0)
     for job_id in running:
+        assert bystander.outcomes(job_id) == ["succeeded"]
+        assert len(bystander.started(job_id)) == 1
+    assert {name: rig.crew.main(name) for name in NAMES} == before
+
+
+def test_an_outcome_for_which_the_ledger_has_no_room_is_held_and_recorded_once_it_has(
+    rig: Rig, bystander: Bystander
+) -> None:
+    before = {name: rig.crew.main(name) for name in NAMES}
+    ids = [bystander.submit(kind, seconds=1.0) for kind in KINDS]
+    bystander.running(ids)
+    with steps.no_room(rig):
+        bystander.finished(ids)
+        time.sleep(LONGER_THAN_A_LEASE)
+        assert {bystander.job(job_id)["state"] for job_id in ids} == {"running"}
+    bystander.succeeded(ids, 15.0)
+    for job_id in ids:
         assert bystander.outcomes(job_id) == ["succeeded"]
         assert len(bystander.started(job_id)) == 1
     assert {name: rig.crew.main(name) for name in NAMES} == before

@@ -3,14 +3,19 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from uuid import uuid4
 
 import pytest
 
+from ops.chaos.api import Answer
 from ops.chaos.crew import ALL_WORKERS, children, send
+from ops.chaos.history import Started
 from ops.chaos.rig import Rig
 from tests.awaiting import eventually
+from tests.faults import steps
 from tests.faults.bystander import KINDS, Bystander, seconds_between
 
 RUNS_AGAIN = 15.0  # seconds after the death of its worker
@@ -94,6 +99,28 @@ def test_a_job_whose_api_process_died_before_it_was_published_runs(rig: Rig, bys
         rig.to_broker.restore()
     assert {answer.status for answer in answers} == {202}
     bystander.succeeded([answer.body["id"] for answer in answers], 20.0)
+
+
+def test_a_job_whose_api_process_died_before_it_could_answer_is_found_by_its_idempotency_key(
+    rig: Rig, bystander: Bystander
+) -> None:
+    """PostgreSQL commits, and nobody is there to say so; the client repeats its request."""
+    key, script = str(uuid4()), {"journal": str(bystander.runs)}
+    with ThreadPoolExecutor() as client:
+        with steps.acceptance_held(rig):
+            unanswered = client.submit(bystander.api.submit, key, "chaos.email", script, {})
+            steps.waiting(rig, "COMMIT%", count=1, role="api")
+            api = rig.crew.main("api")
+            assert api is not None
+            send(children(api), signal.SIGKILL)
+            assert unanswered.result().failure == "broken"
+        answer = eventually(lambda: _accepted(bystander.api.submit(key, "chaos.email", script, {})))
+    bystander.succeeded([answer.body["id"]], 20.0)
+    assert {event.job for event in bystander.events() if isinstance(event, Started)} == {answer.body["id"]}
+
+
+def _accepted(answer: Answer) -> Answer | None:
+    return answer if answer.status == HTTPStatus.ACCEPTED else None
 
 
 def test_a_platform_whose_supervisor_died_is_taken_over_by_the_next(rig: Rig, bystander: Bystander) -> None:

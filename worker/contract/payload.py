@@ -5,8 +5,12 @@ import msgspec
 Scalar = str | int | float | bool | None
 
 
-class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The input of a kind: its fields, constraints and docs. Unknown fields are refused."""
+class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The input of a kind: its fields, constraints and docs. Unknown fields are refused.
+
+    A field at its default is not written down, so that a worker of the version before the field can run a job
+    that does without it.
+    """
 
     def describe(self) -> str:
         """A short description without secrets, for Flower and the logs.

@@ -18,6 +18,9 @@ def config(broker_url: str) -> dict[str, Any]:
         # The platform starts in any order, and a broker may come back after hours.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # What the broker refuses for now is an outage too: Valkey answers so while its disk is full, or when
+        # it became a replica. Celery's own would end the worker, and what it runs.
+        "broker_channel_error_retry": True,
         # RabbitMQ: both sides notice within twice this that the other one is gone; Celery's own would take
         # four minutes. Redis has its `health_check_interval`.
         "broker_heartbeat": _HEARTBEAT,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from worker import tallies
 from worker.contract.states import State
 
 
@@ -13,6 +14,7 @@ class Metrics:
     """The metrics of one worker; under prefork each child writes its share to the multiprocess folder."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        tallies.keep_room()
         self._ended = Counter(
             "jobyard_attempts",
             "Attempts that ended, by the state in which they left their job",

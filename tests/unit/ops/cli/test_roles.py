@@ -45,7 +45,7 @@ def test_workers_of_one_queue_on_one_machine_have_names_of_their_own(monkeypatch
         monkeypatch.setattr("ops.cli.roles.os.getpid", lambda pid=pid: pid)
         words = became(monkeypatch, "worker", "web", "email")
         names.append(words[words.index("--hostname") + 1])
-    assert names == ["web-17@%h", "web-18@%h"]
+    assert names == ["web@%h-17", "web@%h-18"]
 
 
 def test_flower_forgets_workers_that_are_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:

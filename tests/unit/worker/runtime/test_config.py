@@ -27,6 +27,7 @@ def test_work_goes_on_while_the_broker_is_away(url: str) -> None:
     assert given["worker_cancel_long_running_tasks_on_connection_loss"] is False
     assert given["broker_connection_max_retries"] is None
     assert given["broker_connection_retry_on_startup"] is True
+    assert given["broker_channel_error_retry"] is True
 
 
 def test_redis_acknowledges_nothing_and_rabbitmq_after_the_outcome() -> None:
