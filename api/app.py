@@ -14,8 +14,10 @@ from api.applications import App
 from api.follower import Follower
 from api.metrics import Metrics
 from api.middleware.authentication import Authentication
+from api.middleware.authorization import Authorization
 from api.middleware.observation import Observation
 from api.middleware.request_id import RequestId
+from api.operations import OPERATIONS
 from api.resources.artifacts import JobArtifact, Upload, Uploads
 from api.resources.description import Description
 from api.resources.health import Liveness, Readiness
@@ -54,7 +56,14 @@ class Deps:
 
 def create_app(deps: Deps) -> App:
     """The WSGI application."""
-    app: App = falcon.App(middleware=[RequestId(), Observation(deps.metrics), Authentication(deps.ledger)])
+    app: App = falcon.App(
+        middleware=[
+            RequestId(),
+            Observation(deps.metrics),
+            Authentication(deps.ledger),
+            Authorization(OPERATIONS),
+        ]
+    )
     errors.install(app)
     resources = _resources(deps)
     for template, resource in resources.items():

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.applications import App, Params, Request, Response
+from worker.contract.scopes import Scope
 from worker.contract.states import State
 from worker.enqueue import KindNotAllowed, Refused, UnknownKind
 
@@ -44,6 +45,7 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     known: list[str] | None = None  # the kinds that there are
     allowed: list[str] | None = None  # patterns of the kinds that the key may submit
     state: State | None = None  # of the job that does not allow this
+    scope: Scope | None = None  # that the key has not
 
 
 class Problem(falcon.HTTPError):

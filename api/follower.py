@@ -34,7 +34,7 @@ class Follower:
         self._metrics = metrics
         self._turns = BoundedSemaphore(turns)
 
-    def read(self, job_id: UUID, client_id: UUID) -> Job:
+    def read(self, job_id: UUID, client_id: UUID | None) -> Job:
         """The job as it is now.
 
         Raises:
@@ -43,7 +43,7 @@ class Follower:
         with self._ledger.write() as connection:
             return read_job(connection, job_id, client_id)
 
-    def follow(self, job_id: UUID, client_id: UUID, seconds: int) -> Job:
+    def follow(self, job_id: UUID, client_id: UUID | None, seconds: int) -> Job:
         """The job once it ended, or as it is after `seconds`; raises as `read`."""
         if not seconds:
             return self.read(job_id, client_id)
@@ -51,7 +51,7 @@ class Follower:
             job = self.read(job_id, client_id)
             return job if job.state in FINAL else self.read_after(ended, seconds, job_id, client_id)
 
-    def read_after(self, ended: Event, seconds: int, job_id: UUID, client_id: UUID) -> Job:
+    def read_after(self, ended: Event, seconds: int, job_id: UUID, client_id: UUID | None) -> Job:
         """The job once the event is set, or as it is after `seconds`; raises as `read`."""
         with self._metrics.waiters.track_inprogress():
             ended.wait(seconds)
@@ -59,8 +59,8 @@ class Follower:
             return self.read(job_id, client_id)
 
 
-def read_job(connection: Connection, job_id: UUID, client_id: UUID) -> Job:
-    """A client's job with its history and artifacts.
+def read_job(connection: Connection, job_id: UUID, client_id: UUID | None) -> Job:
+    """A client's job (None: any client's) with its history and artifacts.
 
     Raises:
         Problem: 404, this client has no such job.

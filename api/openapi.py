@@ -26,7 +26,7 @@ _EVERYWHERE = {
     500: "Something broke that should not have.",
     503: "The ledger does not answer; try again.",
 }
-_UNAUTHORIZED = {401: "There is no API key, or it is not good."}
+_UNAUTHORIZED = {401: "There is no API key, or it is not good.", 403: "The key does not have the scope."}
 
 
 def document(catalog: Catalog, routes: Mapping[str, object]) -> Mapping[str, Any]:
@@ -129,7 +129,8 @@ def _operation(template: str, method: str, operation: Operation, schemas: _Schem
         "summary": operation.summary,
         "parameters": [*_query(operation), *_headers(operation)],
         "responses": {**_answers(operation, schemas), **_problems(operation)},
-        "security": [] if operation.public else [{"key": []}],
+        # Of a bearer scheme these are the roles that it takes (OpenAPI 3.1, section 4.8.30).
+        "security": [] if operation.scope is None else [{"key": [operation.scope.value]}],
     }
     if operation.body == "submission":
         described["requestBody"] = _content(_JSON, schemas.submission(), required=True)

@@ -16,9 +16,10 @@ from api.resources.health import Health
 from api.resources.jobs import JobQuery
 from api.resources.kinds import KindList
 from api.resources.queues import QueueList
+from worker.contract import Scope
 
 Body = Literal["submission", "bytes"]
-Request = tuple[str, str]  # template, method
+Route = tuple[str, str]  # template, method
 
 _PREFER = ("Prefer", "`wait=N`: hold the answer until the job ended, N seconds at most (RFC 7240).")
 _KEY = (
@@ -34,23 +35,32 @@ class Operation:
     """One method of one route."""
 
     summary: str
+    scope: Scope | None  # that a key must have; None: no key is needed
     answers: Mapping[int, tuple[str, type | None]]  # status → what it means, and its JSON; None: bytes
     problems: Mapping[int, str] = field(default_factory=dict)  # beyond those that any request can meet
     query: type[msgspec.Struct] | None = None
     headers: tuple[tuple[str, str], ...] = ()
     body: Body | None = None
-    public: bool = False  # needs no key
+
+    @property
+    def public(self) -> bool:
+        """Whether it needs no key."""
+        return self.scope is None
 
 
-_NO_RIGHT = "The key may not submit this kind (`kind-not-allowed`); `allowed` tells what it may submit."
+_NO_RIGHT = (
+    "The key does not have the scope for this, or it may not submit this kind (`kind-not-allowed`); `allowed`"
+    " tells what it may submit."
+)
 _NO_JOB = "This client has no such job."
 _FILE = {200: ("The file.", None), 206: ("The part that was asked for.", None), 304: ("Unchanged.", None)}
 _FILE_PROBLEMS = {404: "This client has no such artifact.", 416: "The range begins behind the end."}
 
-OPERATIONS: Mapping[Request, Operation] = MappingProxyType(
+OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
     {
         ("/v1/jobs", "post"): Operation(
             summary="Submit a job",
+            scope=Scope.SUBMIT,
             answers={202: ("Accepted: it is in the ledger and will end in a final state.", Job)},
             problems={
                 403: _NO_RIGHT,
@@ -64,17 +74,20 @@ OPERATIONS: Mapping[Request, Operation] = MappingProxyType(
         ),
         ("/v1/jobs", "get"): Operation(
             summary="List one's jobs, newest first",
+            scope=Scope.READ,
             answers={200: ("A page of them.", JobPage)},
             query=JobQuery,
         ),
         ("/v1/jobs/{job_id}", "get"): Operation(
             summary="Read a job, at once or when it ends",
+            scope=Scope.READ,
             answers={200: ("The job.", Job), 304: ("Unchanged.", None)},
             problems={404: _NO_JOB},
             headers=(_PREFER, _KNOWN),
         ),
         ("/v1/jobs/{job_id}/cancel", "post"): Operation(
             summary="Cancel a job",
+            scope=Scope.SUBMIT,
             answers={
                 200: ("Cancelled.", Job),
                 202: ("It runs, and its worker is asked to stop; it may still finish first.", Job),
@@ -83,6 +96,7 @@ OPERATIONS: Mapping[Request, Operation] = MappingProxyType(
         ),
         ("/v1/jobs/{job_id}/retry", "post"): Operation(
             summary="Run a failed or cancelled job again",
+            scope=Scope.SUBMIT,
             answers={202: ("Queued again, with one more attempt.", Job)},
             problems={
                 403: _NO_RIGHT,
@@ -92,12 +106,14 @@ OPERATIONS: Mapping[Request, Operation] = MappingProxyType(
         ),
         ("/v1/jobs/{job_id}/artifacts/{name}", "get"): Operation(
             summary="Download a file that a job produced",
+            scope=Scope.READ,
             answers=_FILE,
             problems=_FILE_PROBLEMS,
             headers=(_KNOWN, _RANGE),
         ),
         ("/v1/artifacts", "post"): Operation(
             summary="Upload a file for a payload to name",
+            scope=Scope.SUBMIT,
             answers={201: ("Stored; the Content-Type of the request is kept with it.", Artifact)},
             problems={413: "The file is too large.", 415: "The body has a content coding."},
             query=UploadQuery,
@@ -105,28 +121,31 @@ OPERATIONS: Mapping[Request, Operation] = MappingProxyType(
         ),
         ("/v1/artifacts/{artifact_id}", "get"): Operation(
             summary="Download one of one's files",
+            scope=Scope.READ,
             answers=_FILE,
             problems=_FILE_PROBLEMS,
             headers=(_KNOWN, _RANGE),
         ),
         ("/v1/kinds", "get"): Operation(
             summary="List the kinds of jobs, with their schemas and whether this key may submit them",
+            scope=Scope.READ,
             answers={200: ("All of them.", KindList), 304: ("Unchanged.", None)},
             headers=(_KNOWN,),
         ),
         ("/v1/queues", "get"): Operation(
             summary="See how much waits in each queue, over all clients",
+            scope=Scope.READ,
             answers={200: ("All of them, at most a second old.", QueueList)},
         ),
         ("/healthz", "get"): Operation(
             summary="Whether the process is alive",
+            scope=None,
             answers={200: ("It is.", Health)},
-            public=True,
         ),
         ("/readyz", "get"): Operation(
             summary="Whether requests can be served",
+            scope=None,
             answers={200: ("Yes; `degraded` while the broker is away and jobs are only accepted.", Health)},
-            public=True,
         ),
     }
 )

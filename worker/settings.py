@@ -171,6 +171,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Seconds, Meta(description="How long an Idempotency-Key is remembered.")
     ] = 48 * 3600.0
     retention: Annotated[Seconds, Meta(description="How long a finished job stays readable.")] = 14 * 86400.0
+    audit_retention: Annotated[
+        Annotated[float, Meta(ge=30 * 86400)],
+        Meta(description="How long the audit log is kept; 30 days at least."),
+    ] = 400 * 86400.0
 
     definitions: Annotated[
         str | None,

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from threading import Condition
 
 from cachetools import TTLCache, cached
+from loguru import logger
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.applications import Params, Request, Response
 from api.errors import Problem
-from worker.ledger.clients import Client, client_of_key
+from worker.ledger.clients import Client, client_of_key, note_use
 from worker.ledger.engines import Ledger
 
 KEY_TTL = 5.0  # seconds
@@ -56,7 +58,16 @@ class Authentication:
             client = client_of_key(connection, key)
         if client is None:
             raise _unauthorized("the API key is unknown, revoked or expired", 'Bearer error="invalid_token"')
+        self._note_use(client)
         return client
+
+    def _note_use(self, client: Client) -> None:
+        # Apart, for a ledger that only reads for now still knows who may read.
+        try:
+            with self._ledger.write() as connection:
+                note_use(connection, client.key_id)
+        except SQLAlchemyError as error:
+            logger.warning("key_use_not_noted", error=type(error).__name__)
 
 
 def _digest(key: str) -> bytes:

@@ -122,7 +122,7 @@ class JobArtifact:
         if wanted is None or "\0" in name:  # PostgreSQL's text knows no NUL
             raise _no_such_artifact()
         with self._ledger.write() as connection:
-            artifact = artifacts.find_of_job(connection, wanted, name, req.context.client.id)
+            artifact = artifacts.find_of_job(connection, wanted, name, req.context.client.reach)
         _send(req, resp, artifact, self._storage)
 
     on_head = on_get

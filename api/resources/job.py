@@ -1,5 +1,6 @@
 """`/v1/jobs/{job_id}`: one job, and what its client can do to it."""
 
+from api.acting import act
 from api.answers import answer_accepted, answer_job, revalidate
 from api.applications import Request, Response
 from api.errors import Problem
@@ -28,7 +29,7 @@ class OneJob:
     def on_get(self, req: Request, resp: Response, job_id: str) -> None:
         """Read it, at once or when it ends."""
         seconds = preferred_wait(req, self._longest_wait)
-        job = self._follower.follow(parse_job_id(job_id), req.context.client.id, seconds)
+        job = self._follower.follow(parse_job_id(job_id), req.context.client.reach, seconds)
         answer_job(resp, 200, job)
         revalidate(req, resp)
         if seconds:
@@ -54,8 +55,8 @@ class Cancel:
         client: Client = req.context.client
         wanted = parse_job_id(job_id)
         with self._ledger.write() as connection:
-            transitions.cancel(connection, wanted, _actor(client), client.id)
-            job = read_job(connection, wanted, client.id)
+            act(connection, transitions.cancel, "cancel", wanted, client)
+            job = read_job(connection, wanted, client.reach)
         if job.state is State.CANCELLED:
             self._follower.waiters.wake([str(wanted)])
             answer_job(resp, 200, job)
@@ -80,16 +81,12 @@ class Retry:
         client: Client = req.context.client
         wanted = parse_job_id(job_id)
         with self._ledger.write() as connection:
-            require_right(read_job(connection, wanted, client.id).kind, client.rights)
-            again = transitions.run_again(connection, wanted, _actor(client), client.id)
-            job = read_job(connection, wanted, client.id)
+            require_right(read_job(connection, wanted, client.reach).kind, client.rights)
+            again = act(connection, transitions.run_again, "retry", wanted, client)
+            job = read_job(connection, wanted, client.reach)
         if again is None:
             raise _not_again(job)
         answer_accepted(resp, job)
-
-
-def _actor(client: Client) -> str:
-    return f"client {client.name}"
 
 
 def _not_again(job: Job) -> Problem:

@@ -13,6 +13,7 @@ from psycopg2.errors import QueryCanceled
 from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from api.acting import whose
 from api.answers import answer, answer_accepted
 from api.applications import Request, Response
 from api.bodies import decode, read_json
@@ -52,6 +53,10 @@ class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kind: Annotated[Name | None, Meta(description="Only jobs of this kind.")] = None
     queue: Annotated[Name | None, Meta(description="Only jobs of this queue.")] = None
     tag: Annotated[Tag | None, Meta(description="Only jobs that carry this tag.")] = None
+    client: Annotated[
+        Annotated[str, Meta(pattern=r"^(\*|[A-Za-z0-9._-]{1,63})$")] | None,
+        Meta(description="Whose jobs, by the client's name, or `*` for everybody's: keys with `operate`."),
+    ] = None
     page_size: Annotated[int, Meta(ge=1, le=200, description="Jobs a page.")] = 50
     page_token: Annotated[
         Annotated[str, Meta(max_length=100)] | None, Meta(description="`next_page_token` of the page before.")
@@ -110,7 +115,7 @@ class Jobs:
         """List the client's jobs, newest first."""
         asked = query(req, JobQuery)
         wanted = jobs.JobFilter(
-            client_id=req.context.client.id,
+            client_id=whose(self._ledger, req.context.client, asked.client),
             state=asked.state,
             kind=asked.kind,
             queue=asked.queue,

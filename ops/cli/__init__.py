@@ -25,6 +25,7 @@ COMMANDS = MappingProxyType(
         "reports": "reports",
         "clients": "clients",
         "keys": "clients",
+        "audit": "audit",
         "jobs": "jobs",
         "mail": "mail",
         "migrate": "schema",

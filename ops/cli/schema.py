@@ -6,8 +6,10 @@ import click
 from sqlalchemy import Connection
 
 from ops.cli.environment import read_settings
+from ops.cli.identity import operator
 from ops.cli.site import open_ledger
 from ops.cli.waiting import await_ledger
+from worker.ledger import audit
 from worker.ledger import clients as ledger_clients
 from worker.ledger import migrate as migration
 
@@ -42,7 +44,8 @@ def _make_first_key(connection: Connection, path: Path) -> None:
     if path.exists():
         return
     client = ledger_clients.ensure_client(connection, "first")
-    _, key = ledger_clients.add_key(connection, client.id, "made by the first `jobyard up`")
+    key_id, key = ledger_clients.add_key(connection, client.id, "made by the first `jobyard up`")
+    audit.note(connection, operator(), "key.add", str(key_id), client=client.name)
     # The file comes before the commit: a key that nobody knows is worth nothing.
     path.touch(mode=0o600)
     path.write_text(key + "\n")

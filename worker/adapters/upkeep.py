@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from worker.contract import Retryable
 from worker.contract.ports import Pruned
-from worker.ledger import partitions, retention
+from worker.ledger import audit, partitions, retention
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
 from worker.storage import Storage
@@ -148,6 +148,10 @@ class _Pruning:
             yield Pruned(idempotency_keys=keys)
         while firings := self._delete(retention.forget_firings, self._cutoff):
             yield Pruned(firings=firings)
+        with self._ledger.write() as connection:
+            audit_before = retention.begin(connection, self._settings.audit_retention)
+        while entries := self._delete(audit.forget, audit_before):
+            yield Pruned(audit_entries=entries)
 
     def _delete(self, forget: Callable[[Connection, datetime, int], int], cutoff: datetime) -> int:
         with self._ledger.write() as connection:

@@ -11,6 +11,7 @@ from worker.contract.kind import Kind, KindError, hours, kind, minutes, seconds
 from worker.contract.payload import Payload, Result
 from worker.contract.queues import DATABASE, EMAIL, QUEUES, REPORT, UPKEEP, WEB, WEBHOOK, Queue
 from worker.contract.rights import Rights
+from worker.contract.scopes import Scope, Scopes
 
 __all__ = [
     "DATABASE",
@@ -33,6 +34,8 @@ __all__ = [
     "Result",
     "Retryable",
     "Rights",
+    "Scope",
+    "Scopes",
     "hours",
     "kind",
     "minutes",

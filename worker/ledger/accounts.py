@@ -20,12 +20,16 @@ _ACCOUNT = text("""
            (SELECT json_agg(a ORDER BY a.attempt) FROM attempts a WHERE a.job_id = :id) AS attempts,
            (SELECT json_agg(a ORDER BY a.acted_at) FROM acts a WHERE a.job_id = :id) AS acts,
            (SELECT json_agg(f ORDER BY f.name) FROM artifacts f WHERE f.job_id = :id) AS artifacts
-    FROM jobs j WHERE j.id = :id AND j.client_id = :client_id
+    FROM jobs j
+    WHERE j.id = :id AND (CAST(:client_id AS uuid) IS NULL OR j.client_id = :client_id)
 """)
 
 
-def account(connection: Connection, job_id: UUID, client_id: UUID) -> Mapping[str, Any] | None:
-    """A client's job with `attempts` (the one that runs last), `acts` and `artifacts`, or None."""
+def account(connection: Connection, job_id: UUID, client_id: UUID | None) -> Mapping[str, Any] | None:
+    """A client's job (None: any client's) with its `attempts`, `acts` and `artifacts`, or None.
+
+    An attempt that runs comes last.
+    """
     words = {"id": job_id, "client_id": client_id}
     row = connection.execute(_ACCOUNT, words).mappings().one_or_none()
     if row is None:

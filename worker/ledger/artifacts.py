@@ -29,11 +29,11 @@ def find_artifact(connection: Connection, artifact_id: UUID, client_id: UUID) ->
     return _artifact(connection.execute(wanted).mappings().one_or_none())
 
 
-def find_of_job(connection: Connection, job_id: UUID, name: str, client_id: UUID) -> Artifact | None:
-    """An artifact of a client's job by its name."""
-    wanted = select(artifacts).where(
-        artifacts.c.job_id == job_id, artifacts.c.name == name, artifacts.c.client_id == client_id
-    )
+def find_of_job(connection: Connection, job_id: UUID, name: str, client_id: UUID | None) -> Artifact | None:
+    """An artifact of a client's job (None: of any client's) by its name."""
+    wanted = select(artifacts).where(artifacts.c.job_id == job_id, artifacts.c.name == name)
+    if client_id is not None:
+        wanted = wanted.where(artifacts.c.client_id == client_id)
     return _artifact(connection.execute(wanted).mappings().one_or_none())
 
 

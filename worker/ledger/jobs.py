@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Row, RowMapping, Select, any_, select, text
 
 from worker.contract.states import State
+from worker.ledger.clients import Client
 from worker.ledger.rows import uuid_array
 from worker.ledger.tables import acts, artifacts, attempts, jobs, workers
 
@@ -51,6 +52,18 @@ def find(connection: Connection, job_id: UUID, client_id: UUID | None = None) ->
     if client_id is not None:
         wanted = wanted.where(jobs.c.client_id == client_id)
     return connection.execute(wanted).mappings().one_or_none()
+
+
+_OWNER = text("""
+    SELECT j.client_id AS id, coalesce(c.name, '') AS name
+    FROM jobs j LEFT JOIN clients c ON c.id = j.client_id WHERE j.id = :id
+""")
+
+
+def owner(connection: Connection, job_id: UUID) -> Client | None:
+    """Whose job it is; None where it is unknown. A client that was removed has no name."""
+    row = connection.execute(_OWNER, {"id": job_id}).one_or_none()
+    return Client(row.id, row.name) if row else None
 
 
 def history(connection: Connection, job: RowMapping) -> list[Mapping[str, Any]]:

@@ -238,8 +238,24 @@ api_keys = Table(
     Column("expires_at", _TIME),
     Column("revoked_at", _TIME),
     Column("kinds", ARRAY(Text)),  # patterns of the kinds that it may submit; NULL: every kind
+    Column("scopes", ARRAY(Text), nullable=False, server_default=text("'{submit,read}'")),
+    Column("last_used_at", _TIME),  # to the minute
 )
 Index("api_keys_client", api_keys.c.client_id)
+
+# Who did what as an operator or an admin. Rows are only added: a trigger refuses every change, and a deletion
+# before a month has passed.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("acted_at", _TIME, nullable=False, server_default=_NOW),
+    Column("actor", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("details", _DOCUMENT),
+)
+Index("audit_acted", audit.c.acted_at)
 
 idempotency_keys = Table(
     "idempotency_keys",

@@ -15,7 +15,7 @@ from api.metrics import Metrics
 from api.waiting import Waiters
 from tests.integration.api.fakes import Caller, FakePublisher, FakeWorker
 from tests.unit.api.kinds import CATALOG
-from worker.contract import Rights
+from worker.contract import Rights, Scopes
 from worker.ledger import clients, jobs
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
@@ -79,12 +79,12 @@ def http(deps: Deps) -> TestClient:
 
 @pytest.fixture
 def new_caller(http: TestClient, ledger: Ledger) -> NewCaller:
-    def make(rights: Rights | None = None, of: Caller | None = None) -> Caller:
+    def make(rights: Rights | None = None, of: Caller | None = None, scopes: Scopes | None = None) -> Caller:
         """A client of its own, or another key of a client that there is."""
         with ledger.write() as connection:
             client = of.client if of else clients.add_client(connection, f"client-{next(_NUMBERS)}")
             assert client is not None
-            _, key = clients.add_key(connection, client.id, "test", rights=rights)
+            _, key = clients.add_key(connection, client.id, "test", rights=rights, scopes=scopes)
         return Caller(http, client, key)
 
     return make

@@ -94,12 +94,20 @@ def test_what_can_be_read_can_be_asked_for_its_head(app: App) -> None:
 
 def test_it_tells_where_a_keys_rights_may_not_reach(document: Mapping[str, Any]) -> None:
     forbidden = {
-        (path, method)
+        (path, method): operation["responses"]["403"]["description"]
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
         if method != "parameters" and "403" in operation["responses"]
     }
-    assert forbidden == {("/v1/jobs", "post"), ("/v1/jobs/{job_id}/retry", "post")}
+    assert set(forbidden) == {route for route, operation in OPERATIONS.items() if not operation.public}
+    by_kind = {route for route, words in forbidden.items() if "kind-not-allowed" in words}
+    assert by_kind == {("/v1/jobs", "post"), ("/v1/jobs/{job_id}/retry", "post")}
+
+
+def test_it_names_the_scope_that_each_operation_needs(document: Mapping[str, Any]) -> None:
+    for (path, method), operation in OPERATIONS.items():
+        security = document["paths"][path][method]["security"]
+        assert security == ([{"key": [operation.scope]}] if operation.scope else [])
 
 
 @pytest.mark.parametrize(

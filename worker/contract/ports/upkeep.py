@@ -18,6 +18,7 @@ class Pruned(Result, frozen=True, kw_only=True):
     strays: Annotated[int, Meta(description="Files without a record, left by a crash.")] = 0
     idempotency_keys: Annotated[int, Meta(description="Keys that are not remembered any longer.")] = 0
     firings: Annotated[int, Meta(description="Notes of which firing made which job.")] = 0
+    audit_entries: Annotated[int, Meta(description="Entries of the audit log.")] = 0
 
 
 class Pruner(Protocol):

@@ -1,0 +1,115 @@
+"""Each operation needs one scope, and only `operate` reaches beyond one's own jobs."""
+
+import re
+from uuid import UUID
+
+import pytest
+from falcon.testing import TestClient
+
+from api.operations import OPERATIONS, Route
+from tests.integration.api.conftest import NewCaller
+from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
+from worker.contract import Scope, Scopes
+from worker.ledger import audit
+from worker.ledger.engines import Ledger
+
+GUARDED = {route: operation.scope for route, operation in OPERATIONS.items() if operation.scope}
+
+
+def ask(caller: Caller, route: Route) -> int:
+    """Ask for an operation, about something that there is not."""
+    template, method = route
+    return caller.call(method.upper(), re.sub(r"{\w+}", unknown_id(), template)).status_code
+
+
+@pytest.fixture
+def operator(new_caller: NewCaller) -> Caller:
+    return new_caller(scopes=Scopes.of(["operate"]))
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=" ".join)
+def test_an_operation_is_refused_to_every_key_without_its_scope(new_caller: NewCaller, route: Route) -> None:
+    needed = GUARDED[route]
+    for scope in Scope:
+        scopes = Scopes.of([scope])
+        assert (ask(new_caller(scopes=scopes), route) == 403) is not scopes.allow(needed), scope
+
+
+def test_the_refusal_names_the_scope(new_caller: NewCaller) -> None:
+    answer = new_caller(scopes=Scopes.of(["read"])).submit()
+    assert answer.status_code == 403
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope", scope="submit"'
+    assert (answer.json["type"], answer.json["scope"]) == ("urn:jobyard:scope-missing", "submit")
+    assert "this needs a key with the scope submit; this one has read" in answer.json["detail"]
+
+
+def test_what_is_no_operation_is_answered_as_ever(http: TestClient, caller: Caller) -> None:
+    assert caller.call("DELETE", "/v1/jobs").status_code == 405
+    assert caller.call("OPTIONS", "/v1/jobs").status_code == 200
+    assert http.simulate_get("/v1/none").status_code == 404
+
+
+def test_a_head_needs_what_its_get_needs(new_caller: NewCaller) -> None:
+    assert new_caller(scopes=Scopes.of(["submit"])).call("HEAD", "/v1/jobs").status_code == 403
+
+
+def test_an_operator_reads_and_cancels_everybodys_jobs(
+    caller: Caller, operator: Caller, ledger: Ledger
+) -> None:
+    job_id = caller.accepted()["id"]
+    assert operator.job(job_id)["id"] == job_id
+    assert operator.post(f"/v1/jobs/{job_id}/cancel").status_code == 200
+    (act,) = caller.job(job_id)["history"]
+    assert (act["act"], act["actor"]) == ("cancel", f"operator {operator.client.name}")
+    with ledger.read() as connection:
+        (entry, *_) = audit.page(connection, 1)
+    assert entry["actor"] == f"client {operator.client.name}"
+    assert (entry["act"], entry["subject"]) == ("job.cancel", job_id)
+    assert entry["details"]["client"] == caller.client.name
+    assert UUID(entry["details"]["key"])
+
+
+def test_an_operator_runs_everybodys_failed_jobs_again(
+    caller: Caller, operator: Caller, worker: FakeWorker
+) -> None:
+    job = caller.accepted()
+    worker.fail(worker.claim(job), "broken")
+    assert operator.post(f"/v1/jobs/{job['id']}/retry").status_code == 202
+    assert caller.job(job["id"])["history"][-1]["actor"] == f"operator {operator.client.name}"
+
+
+def test_what_changed_nothing_and_what_is_ones_own_is_not_in_the_audit_log(
+    caller: Caller, operator: Caller, ledger: Ledger
+) -> None:
+    def entries() -> int:
+        with ledger.read() as connection:
+            return len(audit.page(connection, 1000))
+
+    before = entries()
+    theirs, own = caller.accepted()["id"], operator.accepted()["id"]
+    caller.post(f"/v1/jobs/{theirs}/cancel")
+    operator.post(f"/v1/jobs/{theirs}/cancel")
+    operator.post(f"/v1/jobs/{own}/cancel")
+    assert operator.post(f"/v1/jobs/{unknown_id()}/cancel").status_code == 404
+    assert entries() == before
+    assert operator.job(own)["history"][-1]["actor"] == f"client {operator.client.name}"
+
+
+def test_an_operator_lists_ones_own_jobs_a_clients_or_everybodys(caller: Caller, operator: Caller) -> None:
+    theirs, own = caller.accepted()["id"], operator.accepted()["id"]
+
+    def listed(query: str = "") -> list[str]:
+        return [job["id"] for job in operator.get(f"/v1/jobs{query}").json["jobs"]]
+
+    assert listed() == [own]
+    assert listed(f"?client={caller.client.name}") == [theirs]
+    assert listed("?client=*")[:2] == [own, theirs]
+    answer = operator.get("/v1/jobs?client=nobody")
+    assert (answer.status_code, answer.json["errors"][0]["field"]) == (400, "client")
+
+
+def test_a_client_lists_its_own_jobs_alone(caller: Caller, operator: Caller) -> None:
+    assert caller.get(f"/v1/jobs?client={caller.client.name}").status_code == 200
+    for name in (operator.client.name, "nobody", "*"):
+        assert caller.get(f"/v1/jobs?client={name}").json["scope"] == "operate"
