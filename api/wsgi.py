@@ -83,7 +83,7 @@ class Api:
         folder = settings.home_path / "artifacts"
         return Deps(
             settings=settings,
-            catalog=catalog.load(settings.kind_packages),
+            catalog=catalog.of_clients(catalog.load(settings.kind_packages)),
             ledger=self._ledger,
             storage=Storage(folder, cooperation.sync) if cooperation.is_on() else Storage(folder),
             publisher=self._publisher,

@@ -39,6 +39,11 @@ def load(own: Iterable[str] = ()) -> Catalog:
     return MappingProxyType(dict(sorted(found.items())))
 
 
+def of_clients(catalog: Catalog) -> Catalog:
+    """The kinds that a client may submit: to clients there are no others."""
+    return MappingProxyType({name: kind for name, kind in catalog.items() if not kind.internal})
+
+
 def _packages(own: Iterable[str]) -> Iterator[ModuleType]:
     yield worker.kinds
     for entry in entry_points(group=ENTRY_POINTS):

@@ -4,6 +4,7 @@ import os
 from importlib.metadata import version
 
 from worker import catalog, definitions
+from worker.adapters.callbacks import SignedCallbacks
 from worker.adapters.http import GuardedFetcher
 from worker.adapters.mail import SmtpMailer
 from worker.adapters.report import DefinedReports
@@ -12,7 +13,16 @@ from worker.adapters.sql.loading import SqlLoader
 from worker.adapters.sql.statements import SqlStatements
 from worker.adapters.templates import JinjaTemplates
 from worker.adapters.upkeep import LedgerPruner
-from worker.contract.ports import Fetcher, Mailer, Pruner, Reports, StatementExecutor, TableLoader, Templates
+from worker.contract.ports import (
+    Callbacks,
+    Fetcher,
+    Mailer,
+    Pruner,
+    Reports,
+    StatementExecutor,
+    TableLoader,
+    Templates,
+)
 from worker.runtime.app import create_app
 from worker.settings import Settings
 
@@ -23,6 +33,7 @@ app = create_app(
     settings,
     catalog.load(settings.kind_packages),
     {
+        Callbacks: lambda given: SignedCallbacks(given.ledger, plain_http=given.settings.callback_http),
         Fetcher: lambda given: GuardedFetcher(given.settings.web_networks, f"jobyard/{version('jobyard')}"),
         Mailer: lambda given: SmtpMailer(given.settings),
         Pruner: lambda given: LedgerPruner(given.ledger, given.storage, given.settings),

@@ -205,8 +205,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(description="Packages with kinds of your own, comma-separated, beside those of entry points."),
     ] = ""
     web_allow: Annotated[
-        str, Meta(description="Networks, comma-separated, that web.fetch may reach although not global.")
+        str,
+        Meta(
+            description="Networks, comma-separated, that web.fetch and callbacks may reach though not global."
+        ),
     ] = ""
+    callback_http: Annotated[
+        bool,
+        Meta(description="Whether callbacks may go to http:// URLs, where anybody on the way can read them."),
+    ] = False
 
     log_level: Annotated[
         Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"],

@@ -26,6 +26,7 @@ COMMANDS = MappingProxyType(
         "clients": "clients",
         "keys": "clients",
         "audit": "audit",
+        "webhooks": "webhooks",
         "jobs": "jobs",
         "mail": "mail",
         "migrate": "schema",

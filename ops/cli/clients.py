@@ -78,7 +78,7 @@ def list_clients() -> None:
 def remove_client(name: str) -> None:
     """Delete a client with its keys."""
     with open_ledger(found_settings()) as ledger, ledger.write() as connection:
-        ledger_clients.remove_client(connection, _client(connection, name).id)
+        ledger_clients.remove_client(connection, named_client(connection, name).id)
         audit.note(connection, operator(), "client.remove", name)
     click.echo(f"client {name} removed")
 
@@ -108,7 +108,7 @@ def add_key(
     if kinds is not None and not force:
         _require_known(kinds, settings)
     with open_ledger(settings) as ledger, ledger.write() as connection:
-        owner = _client(connection, client)
+        owner = named_client(connection, client)
         key_id, key = ledger_clients.add_key(
             connection, owner.id, label, expires, rights=kinds, scopes=scopes
         )
@@ -123,7 +123,7 @@ def list_keys(client: str) -> None:
     columns = ("begins", "label", "kinds", "scopes", "made", "last used", "expires", "revoked")
     table = Table(Column("id", min_width=36), *columns, box=None)
     with open_ledger(found_settings()) as ledger, ledger.read() as connection:
-        for row in ledger_clients.keys_of(connection, _client(connection, client).id):
+        for row in ledger_clients.keys_of(connection, named_client(connection, client).id):
             times = (row["created_at"], row["last_used_at"], row["expires_at"], row["revoked_at"])
             table.add_row(
                 str(row["id"]),
@@ -171,7 +171,7 @@ def revoke_key(key_id: UUID) -> None:
 
 
 def _require_known(rights: Rights, settings: Settings) -> None:
-    known = catalog.load(settings.kind_packages)
+    known = catalog.of_clients(catalog.load(settings.kind_packages))
     for pattern in rights.patterns:
         if not any(Rights((pattern,)).allow(kind) for kind in known):
             raise click.ClickException(
@@ -189,7 +189,8 @@ def _note_new(connection: Connection, act: str, key_id: UUID, **details: Any) ->
     )
 
 
-def _client(connection: Connection, name: str) -> ledger_clients.Client:
+def named_client(connection: Connection, name: str) -> ledger_clients.Client:
+    """The client of that name, or a sentence that there is none."""
     client = ledger_clients.find_client(connection, name)
     if client is None:
         raise click.ClickException(

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = {"worker.runtime", "worker.adapters", "worker.celery"}
-AT_ONCE = {"urllib3"}  # vendors of the adapters
+AT_ONCE = {"urllib3", "standardwebhooks"}  # vendors of the adapters
 LAZY = {"jinja2", "typst", "vl_convert", "xlsxwriter"}  # vendors that the first job loads that needs them
 VENDORS = AT_ONCE | LAZY
 CARRIERS = {"celery", "kombu", "redis", "falcon"}

@@ -52,6 +52,7 @@ class Kind(Generic[P, R]):
     max_attempts: int  # the first run included
     deadline: float  # seconds that one attempt may run
     backoff: Backoff
+    internal: bool = False  # the platform alone submits it
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the handler."""
@@ -75,6 +76,7 @@ def kind(
     max_attempts: int = 3,
     deadline: float | None = None,
     backoff: Backoff | None = None,
+    internal: bool = False,
 ) -> Callable[[Callable[P, R]], Kind[P, R]]:
     """Declare the decorated handler as a kind of job.
 
@@ -87,6 +89,7 @@ def kind(
         max_attempts: runs in all, the first one included.
         deadline: seconds that one attempt may run; the queue's where not given.
         backoff: the wait between attempts.
+        internal: for the platform alone: to clients there is no such kind.
 
     Raises:
         KindError: the declaration contradicts itself.
@@ -112,6 +115,7 @@ def kind(
             max_attempts=max_attempts,
             deadline=limit,
             backoff=backoff or Backoff(),
+            internal=internal,
         )
 
     return declare

@@ -53,7 +53,10 @@ Answer = Callable[[Request], bytes | Iterable[bytes]]
 
 @contextmanager
 def listening(
-    serve: Callable[[WebServer, socket.socket], None], host: str = "127.0.0.1", scheme: str = "http"
+    serve: Callable[[WebServer, socket.socket], None],
+    host: str = "127.0.0.1",
+    scheme: str = "http",
+    port: int = 0,
 ) -> Iterator[WebServer]:
     """Hand each connection to a function on a thread of its own; all are over when the context ends."""
     threads: list[threading.Thread] = []
@@ -70,7 +73,7 @@ def listening(
                 threads.append(threading.Thread(target=run, args=(connection,), daemon=True))
                 threads[-1].start()
 
-    with socket.create_server((host, 0), backlog=512) as listener:
+    with socket.create_server((host, port), backlog=512) as listener:
         server = WebServer(f"{host}:{listener.getsockname()[1]}", scheme)
         acceptor = threading.Thread(target=accept, daemon=True)
         acceptor.start()
@@ -86,7 +89,12 @@ def listening(
 
 @contextmanager
 def web_server(
-    answer: Answer, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None, *, abrupt: bool = False
+    answer: Answer,
+    host: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
+    *,
+    abrupt: bool = False,
+    port: int = 0,
 ) -> Iterator[WebServer]:
     """Answer each request with the bytes that a function gives for it, then close."""
 
@@ -107,7 +115,7 @@ def web_server(
             if not abrupt:
                 secured.unwrap()
 
-    with listening(serve, host, "https" if tls else "http") as server:
+    with listening(serve, host, "https" if tls else "http", port) as server:
         yield server
 
 

@@ -118,3 +118,8 @@ def test_a_file_that_cannot_be_imported_stops_the_start(write: Write) -> None:
 def test_a_kind_may_use_what_other_modules_of_its_package_hold(write: Write) -> None:
     write("letter.send", KIND.format(name="letter.send") + "from more_kinds import letter\n")
     assert "letter.send" in catalog.load()
+
+
+def test_to_clients_there_are_no_internal_kinds() -> None:
+    everything = catalog.load()
+    assert set(everything) - set(catalog.of_clients(everything)) == {"webhook.deliver"}

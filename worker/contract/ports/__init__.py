@@ -1,5 +1,6 @@
 """The ports: what handlers ask of the outside world, and what an adapter must do."""
 
+from worker.contract.ports.callbacks import CallbackMessage, Callbacks
 from worker.contract.ports.database import (
     Executed,
     ExecuteRequest,
@@ -27,6 +28,8 @@ from worker.contract.ports.web import Fetched, Fetcher, FetchRequest
 __all__ = [
     "LONGEST_SUBJECT",
     "Attachment",
+    "CallbackMessage",
+    "Callbacks",
     "Content",
     "ExecuteRequest",
     "Executed",

@@ -1,0 +1,104 @@
+"""What a client is told, without anybody to tell it."""
+
+from uuid import UUID
+
+import msgspec
+import pytest
+from sqlalchemy import delete
+
+from api.representations import Job
+from tests.integration.callbacks.conftest import End
+from worker.adapters.callbacks import LARGEST_RESULT, SignedCallbacks
+from worker.contract import Fatal, Retryable
+from worker.contract.states import State
+from worker.ledger import accounts, clients, transitions
+from worker.ledger.clients import Client
+from worker.ledger.engines import Ledger
+from worker.ledger.ids import new_id
+from worker.ledger.tables import clients as clients_table
+from worker.settings import Settings
+
+URL = "https://example.org/hook"
+
+
+@pytest.fixture(scope="module")
+def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(database_url=database_url, home=str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture
+def callbacks(ledger: Ledger) -> SignedCallbacks:
+    return SignedCallbacks(ledger, plain_http=False)
+
+
+def told(callbacks: SignedCallbacks, job_id: UUID) -> dict[str, object]:
+    body: dict[str, object] = msgspec.json.decode(callbacks.of_job(job_id, "m").body)["data"]
+    return body
+
+
+def test_a_job_is_told_as_the_api_shows_it(
+    ledger: Ledger, client: Client, callbacks: SignedCallbacks, end: End
+) -> None:
+    job_id = end(callback=URL, result=b'{"n": 1}', tags=["a"])
+    with ledger.read() as connection:
+        account = accounts.account(connection, job_id, client.id)
+    assert account
+    shown = msgspec.to_builtins(Job.of_account(account))
+    said = told(callbacks, job_id)
+    assert said.pop("links") == {"self": shown["links"]["self"]}
+    assert said.pop("omitted") == []
+    said.pop("batch_id")
+    assert said == {name: shown.get(name) for name in said}
+
+
+def test_a_large_result_is_left_to_be_read(callbacks: SignedCallbacks, end: End) -> None:
+    text = "x" * (LARGEST_RESULT - 2)
+    small = told(callbacks, end(callback=URL, result=msgspec.json.encode(text)))
+    large = told(callbacks, end(callback=URL, result=msgspec.json.encode(text + "x")))
+    assert (small["result"], small["omitted"]) == (text, [])
+    assert (large["result"], large["omitted"]) == (None, ["result"])
+
+
+def test_http_is_for_those_who_allow_it(ledger: Ledger, callbacks: SignedCallbacks, end: End) -> None:
+    job_id = end(callback="http://example.org/")
+    with pytest.raises(Fatal, match="JOBYARD_CALLBACK_HTTP"):
+        callbacks.of_job(job_id, "m")
+    assert SignedCallbacks(ledger, plain_http=True).of_job(job_id, "m").url == "http://example.org/"
+
+
+def test_the_setting_is_read_from_the_environment() -> None:
+    for text, meant in (("1", True), ("true", True), ("0", False), ("", False)):
+        assert Settings.from_environment({"JOBYARD_CALLBACK_HTTP": text}).callback_http is meant
+    allowed = Settings(callback_http=True)
+    assert Settings.from_environment(allowed.environment()).callback_http
+
+
+def test_there_must_be_something_to_tell(ledger: Ledger, callbacks: SignedCallbacks, end: End) -> None:
+    with pytest.raises(Fatal, match="pruned"):
+        callbacks.of_job(new_id(), "m")
+    with pytest.raises(Fatal, match="pruned"):
+        callbacks.of_batch(new_id(), "m")
+    job_id = end(State.FAILED, callback=URL)
+    with ledger.write() as connection:
+        transitions.run_again(connection, job_id, "client acme")
+    with pytest.raises(Fatal, match="run again"):
+        callbacks.of_job(job_id, "m")
+
+
+def test_a_client_that_was_removed_is_told_nothing(
+    ledger: Ledger, callbacks: SignedCallbacks, end: End
+) -> None:
+    with ledger.write() as connection:
+        gone = clients.ensure_client(connection, "gone")
+    job_id = end(callback=URL, client_id=gone.id)
+    with ledger.write() as connection:
+        connection.execute(delete(clients_table).where(clients_table.c.id == gone.id))
+    with pytest.raises(Fatal, match="nobody to tell"):
+        callbacks.of_job(job_id, "m")
+
+
+def test_a_ledger_that_is_away_is_worth_another_try() -> None:
+    nowhere = Ledger.open(Settings(database_url="postgresql://nobody@127.0.0.1:1/none"), "test")
+    with pytest.raises(Retryable, match="the ledger: OperationalError"):
+        SignedCallbacks(nowhere, plain_http=False).of_job(new_id(), "m")
+    nowhere.close()
