@@ -12,11 +12,14 @@ import falcon
 from api import errors, openapi
 from api.applications import App
 from api.follower import Follower
+from api.limits import RateLimiter
+from api.live_jobs import LiveJobs
 from api.metrics import Metrics
 from api.middleware.authentication import Authentication
 from api.middleware.authorization import Authorization
 from api.middleware.observation import Observation
 from api.middleware.request_id import RequestId
+from api.middleware.throttling import Throttling
 from api.operations import OPERATIONS
 from api.resources.artifacts import JobArtifact, Upload, Uploads
 from api.resources.description import Description
@@ -51,6 +54,8 @@ class Deps:
     publisher: Carrier
     waiters: Waiters
     metrics: Metrics
+    rate_limiter: RateLimiter | None = None
+    live_jobs: LiveJobs | None = None
     draining: Callable[[], bool] = lambda: False  # whether the process stops
 
 
@@ -61,6 +66,7 @@ def create_app(deps: Deps) -> App:
             RequestId(),
             Observation(deps.metrics),
             Authentication(deps.ledger),
+            *([Throttling(deps.rate_limiter)] if deps.rate_limiter else []),
             Authorization(OPERATIONS),
         ]
     )
@@ -83,6 +89,7 @@ def _resources(deps: Deps) -> Mapping[str, object]:
         publisher=deps.publisher,
         follower=follower,
         metrics=deps.metrics,
+        live_jobs=deps.live_jobs,
     )
     return {
         "/v1/jobs": jobs,

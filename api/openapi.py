@@ -26,7 +26,11 @@ _EVERYWHERE = {
     500: "Something broke that should not have.",
     503: "The ledger does not answer; try again.",
 }
-_UNAUTHORIZED = {401: "There is no API key, or it is not good.", 403: "The key does not have the scope."}
+_UNAUTHORIZED = {
+    401: "There is no API key, or it is not good.",
+    403: "The key does not have the scope.",
+    429: "Too many requests with this key; `Retry-After` tells when to go on.",
+}
 
 
 def document(catalog: Catalog, routes: Mapping[str, object]) -> Mapping[str, Any]:

@@ -67,6 +67,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
                 409: "The job that the Idempotency-Key stands for was pruned.",
                 413: "The body is too large.",
                 415: "The body is no plain JSON.",
+                429: "Too many requests with this key, or too many live jobs of its client.",
                 422: "A field cannot be accepted, or the Idempotency-Key came with another request.",
             },
             headers=(_KEY, _PREFER),

@@ -5,7 +5,7 @@ the process that uses them.
 """
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry
 
 from api import cooperation
 from api.app import Deps, create_app
+from api.limits import RateLimiter
+from api.live_jobs import LiveJobs
 from api.metrics import Metrics
 from api.waiting import Waiters
 from api.wakeups import Wakeups
@@ -54,6 +56,9 @@ class Api:
         self._waiters = Waiters(self._ended)
         redis = is_redis(settings.broker_url)
         self._wakeups = Wakeups(settings.broker_url, self._waiters.wake) if redis else None
+        limit = settings.rate_limit
+        self._limiter = RateLimiter(limit, settings.broker_url) if limit else None
+        self._live_jobs = LiveJobs(settings.live_jobs, self._counted) if settings.live_jobs else None
         self._app = create_app(self._deps(settings))
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -66,6 +71,8 @@ class Api:
         self._waiters.start()
         if self._wakeups is not None:
             self._wakeups.start()
+        if self._live_jobs is not None:
+            self._live_jobs.start()
 
     def release(self) -> None:
         """Answer those who wait, with their jobs as they are: the process stops."""
@@ -76,6 +83,10 @@ class Api:
         self.release()
         if self._wakeups is not None:
             self._wakeups.close()
+        if self._live_jobs is not None:
+            self._live_jobs.close()
+        if self._limiter is not None:
+            self._limiter.close()
         self._publisher.close(_LAST_MESSAGES)
         self._ledger.close()
 
@@ -89,12 +100,18 @@ class Api:
             publisher=self._publisher,
             waiters=self._waiters,
             metrics=Metrics(CollectorRegistry()),
+            rate_limiter=self._limiter,
+            live_jobs=self._live_jobs,
             draining=lambda: self.draining,
         )
 
     def _ended(self, job_ids: Collection[UUID]) -> Collection[UUID]:
         with self._ledger.write() as connection:
             return jobs.ended_among(connection, job_ids)
+
+    def _counted(self) -> Mapping[UUID, int]:
+        with self._ledger.write() as connection:
+            return jobs.live_by_client(connection)
 
 
 def _keeping_connections(settings: Settings) -> Settings:

@@ -96,6 +96,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         100 * 1024 * 1024
     )
     api_max_wait: Annotated[Seconds, Meta(description="Longest `Prefer: wait` that is granted.")] = 60.0
+    rate_limit: Annotated[
+        Annotated[str, Meta(pattern=r"^([1-9][0-9]{0,8}/(second|minute|hour|day))?$")],
+        Meta(description="Requests that one API key may send: 600/minute; empty: any number."),
+    ] = ""
+    live_jobs: Annotated[
+        Count | None,
+        Meta(description="Jobs that have not ended that one client may have, about; unset: any number."),
+    ] = None
     api_drain_delay: Annotated[
         Annotated[float, Meta(ge=0)],
         Meta(

@@ -20,6 +20,7 @@ from api.bodies import decode, read_json
 from api.errors import Problem
 from api.follower import Follower
 from api.idempotency import IdempotencyKey, idempotency_key, reused
+from api.live_jobs import LiveJobs
 from api.metrics import Metrics
 from api.preferences import applied, preferred_wait
 from api.queries import page_start, page_token, query
@@ -73,6 +74,7 @@ class Jobs:
         publisher: publishes behind the answer.
         follower: waits.
         metrics: counts.
+        live_jobs: caps what a client has at once; None: nothing does.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Jobs:
         publisher: Publishing,
         follower: Follower,
         metrics: Metrics,
+        live_jobs: LiveJobs | None = None,
     ) -> None:
         self._settings = settings
         self._enqueuer = enqueuer
@@ -91,6 +94,7 @@ class Jobs:
         self._publisher = publisher
         self._follower = follower
         self._metrics = metrics
+        self._live_jobs = live_jobs
         self._decoder = msgspec.json.Decoder(Submission)
 
     def on_post(self, req: Request, resp: Response) -> None:
@@ -157,6 +161,8 @@ class Jobs:
                     if earlier.fingerprint != key.fingerprint:
                         raise reused()
                     return earlier.job_id
+            if self._live_jobs is not None:
+                self._live_jobs.admit(job.client_id)
             accepted = enqueue.enqueue(connection, job)
         if job.published:
             self._publisher.publish(enqueue.message_of(job))

@@ -172,6 +172,21 @@ def counts_by_queue(connection: Connection) -> dict[str, Counter[str]]:
     return counts
 
 
+_BY_CLIENT = text("""
+    SELECT client_id, count(*) AS jobs
+    FROM (SELECT client_id FROM jobs WHERE state IN ('scheduled', 'retrying')
+          UNION ALL SELECT client_id FROM jobs WHERE state = 'queued' AND published_at IS NULL
+          UNION ALL SELECT client_id FROM jobs WHERE state = 'queued' AND published_at IS NOT NULL
+          UNION ALL SELECT client_id FROM jobs WHERE state = 'running') live
+    GROUP BY client_id
+""")
+
+
+def live_by_client(connection: Connection) -> dict[UUID, int]:
+    """For each client how many jobs it has that have not ended."""
+    return {row.client_id: row.jobs for row in connection.execute(_BY_CLIENT)}
+
+
 _PAUSED = text("SELECT name, paused_at FROM queues WHERE paused_at IS NOT NULL")
 
 
