@@ -22,6 +22,7 @@ from api.middleware.request_id import RequestId
 from api.middleware.throttling import Throttling
 from api.operations import OPERATIONS
 from api.resources.artifacts import JobArtifact, Upload, Uploads
+from api.resources.audit import Audit
 from api.resources.description import Description
 from api.resources.health import Liveness, Readiness
 from api.resources.job import Cancel, OneJob, Retry
@@ -101,6 +102,7 @@ def _resources(deps: Deps) -> Mapping[str, object]:
         "/v1/artifacts/{artifact_id}": Upload(storage, ledger),
         "/v1/kinds": Kinds(deps.catalog),
         "/v1/queues": Queues(ledger),
+        "/v1/audit": Audit(ledger),
         "/healthz": Liveness(),
         "/readyz": Readiness(ledger, deps.publisher.broker_up, deps.draining),
     }

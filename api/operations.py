@@ -12,6 +12,7 @@ import msgspec
 
 from api.representations import Artifact, Job, JobPage
 from api.resources.artifacts import UploadQuery
+from api.resources.audit import AuditPage, AuditQuery
 from api.resources.health import Health
 from api.resources.jobs import JobQuery
 from api.resources.kinds import KindList
@@ -137,6 +138,12 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             summary="See how much waits in each queue, over all clients",
             scope=Scope.READ,
             answers={200: ("All of them, at most a second old.", QueueList)},
+        ),
+        ("/v1/audit", "get"): Operation(
+            summary="Read who did what as an operator or an admin, newest first",
+            scope=Scope.ADMIN,
+            answers={200: ("A page of the audit log.", AuditPage)},
+            query=AuditQuery,
         ),
         ("/healthz", "get"): Operation(
             summary="Whether the process is alive",

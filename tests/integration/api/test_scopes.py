@@ -113,3 +113,19 @@ def test_a_client_lists_its_own_jobs_alone(caller: Caller, operator: Caller) -> 
     assert caller.get(f"/v1/jobs?client={caller.client.name}").status_code == 200
     for name in (operator.client.name, "nobody", "*"):
         assert caller.get(f"/v1/jobs?client={name}").json["scope"] == "operate"
+
+
+def test_an_admin_reads_the_audit_log_page_by_page(
+    caller: Caller, operator: Caller, new_caller: NewCaller
+) -> None:
+    admin = new_caller(scopes=Scopes.of(["admin"]))
+    jobs = [caller.accepted()["id"] for _ in range(3)]
+    for job_id in jobs:
+        operator.post(f"/v1/jobs/{job_id}/cancel")
+    first = admin.get("/v1/audit?page_size=2").json
+    second = admin.get(f"/v1/audit?page_size=2&page_token={first['next_page_token']}").json
+    subjects = [entry["subject"] for page in (first, second) for entry in page["entries"]]
+    assert subjects[:3] == jobs[::-1]
+    assert first["entries"][0]["acted_at"].endswith("Z")
+    assert admin.get("/v1/audit?act=key.add").json == {"entries": [], "next_page_token": None}
+    assert operator.get("/v1/audit").json["scope"] == "admin"

@@ -1,0 +1,175 @@
+"""No request of client B, whatever it guesses, reads, changes or learns of what is A's.
+
+Walks every operation of the OpenAPI document, so that a new one cannot be forgotten: one with a path
+parameter that is not known here fails until `Secrets.guesses` says what A has there.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+from falcon.testing import Result
+
+from api.app import Deps
+from api.operations import OPERATIONS, Route
+from tests.integration.api.conftest import NewCaller
+from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
+from worker.contract import Rights, Scopes
+from worker.ledger import artifacts, clients
+from worker.ledger.ids import new_id
+from worker.ledger.records import Artifact
+
+MARK = "between-a-and-nobody"  # stands in all that is A's
+GUARDED = [route for route, operation in OPERATIONS.items() if not operation.public]
+ABOUT_ONE = [route for route in GUARDED if "{" in route[0]]
+ABOUT_MANY = [route for route in GUARDED if "{" not in route[0]]
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What A has, and B somehow knows the names of."""
+
+    owner: Caller
+    idempotency_key: str
+    jobs: dict[str, str]  # state → id
+    upload: str
+    file: str
+    file_name: str
+
+    def guesses(self, parameter: str) -> list[str]:
+        """Values of a path parameter that are A's."""
+        return {
+            "job_id": list(self.jobs.values()),
+            "artifact_id": [self.upload, self.file],
+            "name": [self.file_name],
+        }[parameter]
+
+    def paths(self, template: str) -> list[str]:
+        """The paths of a route that lead to something of A's."""
+        names = [part[1:-1] for part in template.split("/") if part.startswith("{")]
+        choices = product(*(self.guesses(name) for name in names))
+        return [template.format(**dict(zip(names, values, strict=True))) for values in choices]
+
+    def told_by(self, answer: Result) -> list[str]:
+        """What of A's an answer shows."""
+        seen = answer.text + str(answer.headers)
+        known = [MARK, self.owner.client.name, str(self.owner.client.id), self.upload, self.file]
+        return [word for word in (*known, *self.jobs.values()) if word in seen]
+
+    def state(self) -> Any:
+        """Everything that A can see."""
+        pages = ["/v1/jobs", *(f"/v1/jobs/{job_id}" for job_id in self.jobs.values())]
+        return [self.owner.get(page).json for page in pages]
+
+
+@pytest.fixture
+def secrets(caller: Caller, worker: FakeWorker, deps: Deps, tomorrow: str) -> Secrets:
+    greeting = {"kind": "test.greet", "payload": {"name": "Ada", "nested": {MARK: []}}, "tags": [MARK]}
+    key = str(uuid4())
+    made = {
+        "scheduled": caller.accepted({**greeting, "scheduled_at": tomorrow}, Idempotency_Key=key),
+        **{state: caller.accepted(greeting) for state in ("queued", "running", "failed", "succeeded")},
+    }
+    worker.claim(made["running"])
+    worker.fail(worker.claim(made["failed"]), MARK)
+    held = worker.claim(made["succeeded"])
+    with deps.storage.create() as (artifact_id, writer):
+        writer.write(MARK.encode())
+    file = Artifact(
+        id=artifact_id,
+        client_id=caller.client.id,
+        job_id=held.id,
+        name="body",
+        content_type="text/plain",
+        size=writer.size,
+        sha256=writer.sha256,
+    )
+    with deps.ledger.write() as connection:
+        artifacts.record_artifacts(connection, [file])
+    worker.succeed(held, {"text": MARK})
+    upload = caller.call("POST", "/v1/artifacts", params={"name": "mine"}, body=MARK).json["id"]
+    jobs = {state: str(job["id"]) for state, job in made.items()}
+    return Secrets(caller, key, jobs, upload, str(artifact_id), "body")
+
+
+@pytest.fixture(params=["its own client's key", "a key for other kinds"])
+def stranger(new_caller: NewCaller, request: pytest.FixtureRequest) -> Caller:
+    """B, with keys that differ in what they may submit."""
+    return new_caller(Rights(("test.idle",)) if "other" in request.param else None)
+
+
+def plain(answer: Result) -> tuple[int, Any, set[str]]:
+    """An answer without what is different each time."""
+    body = msgspec.json.decode(answer.content) if answer.content else None
+    if isinstance(body, dict):
+        body.pop("request_id", None)
+    return answer.status_code, body, set(answer.headers)
+
+
+@pytest.mark.parametrize("route", ABOUT_ONE, ids=" ".join)
+def test_what_is_as_is_for_a_stranger_as_if_it_were_not(
+    secrets: Secrets, stranger: Caller, route: Route
+) -> None:
+    template, method = route
+    before = secrets.state()
+    names = {part: unknown_id() for part in ("job_id", "artifact_id", "batch_id", "name")}
+    nothing = template.format(**names)
+    for path, verb in product(
+        secrets.paths(template), {method.upper(), "HEAD"} if method == "get" else {"POST"}
+    ):
+        for headers in ({}, {"If-None-Match": "*"}, {"Range": "bytes=0-3"}, {"Prefer": "wait=1"}):
+            answer = stranger.call(verb, path, headers)
+            assert answer.status_code == 404
+            assert plain(answer) == plain(stranger.call(verb, nothing, headers))
+            assert secrets.told_by(answer) == []
+    assert secrets.state() == before
+
+
+@pytest.mark.parametrize("route", ABOUT_MANY, ids=" ".join)
+def test_no_list_and_no_submission_of_a_stranger_shows_anything_of_as(
+    secrets: Secrets, stranger: Caller, route: Route
+) -> None:
+    template, method = route
+    before = secrets.state()
+    body = msgspec.json.encode({"kind": "test.idle", "tags": ["b"]}) if method == "post" else b""
+    page_token = secrets.owner.get("/v1/jobs?page_size=1").json["next_page_token"]
+    for params in (
+        {},
+        {"tag": MARK},
+        {"page_token": page_token},
+        {"state": "failed", "kind": "test.greet"},
+        {"client": "*"},
+        {"client": secrets.owner.client.name},
+        {"name": "mine"},
+    ):
+        headers = {"Content-Type": "application/json", "Idempotency-Key": secrets.idempotency_key}
+        answer = stranger.call(method.upper(), template, headers, params=params, body=body)
+        assert answer.status_code < 500
+        assert secrets.told_by(answer) == []
+    assert secrets.state() == before
+
+
+def test_no_file_of_as_can_be_taken_by_a_job_of_a_strangers(secrets: Secrets, deps: Deps) -> None:
+    """What a handler opens it opens by the id and the client of its job."""
+    with deps.ledger.write() as connection:
+        for artifact_id in (secrets.upload, secrets.file):
+            assert artifacts.find_artifact(connection, UUID(artifact_id), new_id()) is None
+
+
+def test_the_first_characters_of_a_key_open_nothing(secrets: Secrets, stranger: Caller, deps: Deps) -> None:
+    with deps.ledger.read() as connection:
+        (key,) = clients.keys_of(connection, secrets.owner.client.id)
+    for guess in (key["hint"], str(key["id"]), secrets.owner.key[:-1], secrets.owner.key + "A"):
+        answer = stranger.call("GET", "/v1/jobs", {"Authorization": f"Bearer {guess}"})
+        assert answer.status_code == 401
+        assert secrets.told_by(answer) == []
+
+
+def test_an_operator_reads_no_file_that_a_client_uploaded(secrets: Secrets, new_caller: NewCaller) -> None:
+    """Its reach are jobs, with what they made; uploads are seen where a job names them."""
+    operator = new_caller(scopes=Scopes.of(["operate"]))
+    assert operator.get(f"/v1/artifacts/{secrets.upload}").status_code == 404
+    assert operator.get(f"/v1/jobs/{secrets.jobs['succeeded']}/artifacts/body").text == MARK
