@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from random import Random
 
-from ops.chaos.faults import FAULTS, Missed
+from ops.chaos.faults import FAULTS, Harm, Missed
 from ops.chaos.history import Fault, Journal
 from ops.chaos.plan import Plan, Planned
 from ops.chaos.rig import Rig
@@ -73,14 +73,20 @@ class Troublemaker:
 
     def _carry_out(self, planned: Planned) -> None:
         fault = FAULTS[planned.name]
-        began = time.monotonic()
-        with fault.strike(self._rig, Random(planned.pick)) as harm:  # noqa: S311 - as the plan says
-            self._on_fault(fault.name, harm.target)
-            self._stopping.wait(planned.lasts)
+        began, harm = time.monotonic(), None
+        try:
+            with fault.strike(self._rig, Random(planned.pick)) as harm:  # noqa: S311 - as the plan says
+                self._on_fault(fault.name, harm.target)
+                self._stopping.wait(planned.lasts)
+        finally:
+            if harm is not None:  # also where it could not be mended: it explains what follows
+                self._note(fault.name, began, harm)
+
+    def _note(self, name: str, began: float, harm: Harm) -> None:
         self._journal.note(
             Fault(
                 at=began,
-                name=fault.name,
+                name=name,
                 target=harm.target,
                 until=time.monotonic(),
                 stopped=harm.stopped,

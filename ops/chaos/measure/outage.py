@@ -33,8 +33,8 @@ def measure(bench: Bench, away: float) -> Iterator[Claim]:
     tries = [event for event in read([file]) if isinstance(event, Submitted)]
     calm = [tried for tried in tries if tried.at < cut_at]
     during = [tried for tried in tries if cut_at <= tried.at - tried.seconds < back_at]
-    yield _accepted(during, away)
-    yield _slower(calm, during)
+    yield accepted(during, away)
+    yield slower(calm, during)
     jobs = [tried.job for tried in during if tried.job is not None]
     runs = bench.await_done(jobs, _PATIENCE)
     later = [run.start for job in jobs for run in runs[job] if run.start > back_at]
@@ -74,7 +74,8 @@ def _submit(bench: Bench, file: Path, away: float) -> tuple[float, float]:
     return cut_at, back_at
 
 
-def _accepted(during: Sequence[Submitted], away: float) -> Claim:
+def accepted(during: Sequence[Submitted], away: float) -> Claim:
+    """That no try during the outage was answered otherwise than with 202."""
     refused = [tried for tried in during if tried.job is None]
     return Claim(
         what=f"broker away for {away:g} s: submissions are accepted",
@@ -84,7 +85,8 @@ def _accepted(during: Sequence[Submitted], away: float) -> Claim:
     )
 
 
-def _slower(calm: Sequence[Submitted], during: Sequence[Submitted]) -> Claim:
+def slower(calm: Sequence[Submitted], during: Sequence[Submitted]) -> Claim:
+    """That submissions during the outage took about as long as in calm."""
     usual = quantile((tried.seconds for tried in calm), 0.99) or 0.0
     found = quantile((tried.seconds for tried in during), 0.99) or 0.0
     return Claim(

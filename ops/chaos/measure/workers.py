@@ -35,7 +35,8 @@ def _kill(bench: Bench, queue: str, number: int) -> list[float]:
     killed_at = time.monotonic()
     send(victim, signal.SIGKILL)
     runs = bench.await_done(jobs, _PATIENCE)
-    return [again - killed_at for job in jobs for again in _next_start(runs[job], killed_at)]
+    found = [again(runs[job], killed_at) for job in jobs]
+    return [start - killed_at for start in found if start is not None]
 
 
 def _await_start(bench: Bench, jobs: Collection[str]) -> None:
@@ -46,7 +47,8 @@ def _await_start(bench: Bench, jobs: Collection[str]) -> None:
         time.sleep(0.1)
 
 
-def _next_start(runs: Sequence[Run], killed_at: float) -> Iterator[float]:
-    """When a job ran next that was cut off; nothing where it had come to its end."""
-    if not any(run.done and run.seen < killed_at for run in runs):
-        yield from [run.start for run in runs if run.start > killed_at][:1]
+def again(runs: Sequence[Run], killed_at: float) -> float | None:
+    """When a job ran next that was cut off; None where it had come to its end."""
+    if any(run.done and run.seen < killed_at for run in runs):
+        return None
+    return next((run.start for run in runs if run.start > killed_at), None)
