@@ -38,10 +38,11 @@ class Servers:
         self._make_template()
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """A migrated ledger of one's own, as an URL."""
+    def database(self, *, migrated: bool = True) -> Iterator[str]:
+        """A ledger of one's own, or a database where one may be made, as an URL."""
         name = f"ledger_{next(self._numbers)}"
-        self._administer(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} OWNER {self._owner}")
+        template = _TEMPLATE if migrated else "template1"
+        self._administer(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {self._owner}")
         yield self._url_of(name)
         self._administer(f"DROP DATABASE {name} WITH (FORCE)")
 
