@@ -21,6 +21,9 @@ class KindDescription(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     max_attempts: Annotated[int, Meta(description="Runs in all, unless a job says otherwise.")]
     deadline: Annotated[float, Meta(description="Seconds that one attempt may run.")]
+    short: Annotated[
+        bool, Meta(description="Its jobs take milliseconds: from a backlog they run in bundles.")
+    ]
     payload: Schema
     result: Annotated[Schema | None, Meta(description="null: it has none.")]
     allowed: Annotated[bool, Meta(description="Whether the key of this request may submit it.")] = True
@@ -34,6 +37,7 @@ class KindDescription(msgspec.Struct, frozen=True, kw_only=True):
             queue=kind.queue.name,
             max_attempts=kind.max_attempts,
             deadline=kind.deadline,
+            short=kind.short,
             payload=msgspec.json.schema(kind.payload_type),
             result=None if kind.result_type is None else msgspec.json.schema(kind.result_type),
         )

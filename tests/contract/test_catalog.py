@@ -29,6 +29,7 @@ def _published(kind: AnyKind) -> dict[str, Any]:
         "queue": kind.queue.name,
         "max_attempts": kind.max_attempts,
         "deadline": kind.deadline,
+        **({"short": True} if kind.short else {}),
         "payload": msgspec.json.schema(kind.payload_type),
         "result": msgspec.json.schema(kind.result_type) if kind.result_type else None,
     }

@@ -15,6 +15,7 @@ from worker.contract.queues import Queue
 
 NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 MAX_ATTEMPTS = 100
+LONGEST_SHORT = 5.0  # seconds: a bundle of short jobs keeps its last one waiting for all before it
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Result | None)
@@ -53,6 +54,7 @@ class Kind(Generic[P, R]):
     deadline: float  # seconds that one attempt may run
     backoff: Backoff
     internal: bool = False  # the platform alone submits it
+    short: bool = False  # so short that what surrounds it costs more: its jobs may travel in bundles
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the handler."""
@@ -77,6 +79,7 @@ def kind(
     deadline: float | None = None,
     backoff: Backoff | None = None,
     internal: bool = False,
+    short: bool = False,
 ) -> Callable[[Callable[P, R]], Kind[P, R]]:
     """Declare the decorated handler as a kind of job.
 
@@ -90,6 +93,7 @@ def kind(
         deadline: seconds that one attempt may run; the queue's where not given.
         backoff: the wait between attempts.
         internal: for the platform alone: to clients there is no such kind.
+        short: an attempt takes milliseconds, so a worker may take many of a backlog at once.
 
     Raises:
         KindError: the declaration contradicts itself.
@@ -104,6 +108,12 @@ def kind(
         )
         limit = queue.deadline if deadline is None else deadline
         _require(limit > 0, name, f"has deadline={limit}: it needs a time above zero")
+        _require(
+            limit <= LONGEST_SHORT or not short,
+            name,
+            f"is short, and has deadline={limit:g}: give it one of {LONGEST_SHORT:g} s at most, "
+            "or do not call it short",
+        )
         payload_type, ports, result_type = _signature(name, handler)
         return Kind(
             name=name,
@@ -116,6 +126,7 @@ def kind(
             deadline=limit,
             backoff=backoff or Backoff(),
             internal=internal,
+            short=short,
         )
 
     return declare

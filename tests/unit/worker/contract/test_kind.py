@@ -94,6 +94,13 @@ def test_a_deadline_is_above_zero(deadline: float) -> None:
     assert "it needs a time above zero" in refusal(deadline=deadline)
 
 
+def test_a_short_kind_has_a_short_deadline() -> None:
+    assert kind("letter.send", queue=EMAIL, deadline=5, short=True)(send).short
+    assert not kind("letter.send", queue=EMAIL, deadline=5)(send).short
+    told = refusal(short=True)
+    assert "is short, and has deadline=60: give it one of 5 s at most" in told
+
+
 def test_a_refusal_names_the_kind() -> None:
     assert refusal(deadline=0.0).startswith("letter.send: ")
 
