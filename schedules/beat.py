@@ -70,13 +70,20 @@ class Beat:
         self._metrics = metrics = Metrics()
         self._host = settings.metrics_host
         self._port = settings.metrics_port
-        enqueuer = Enqueuer(catalog.load(settings.kind_packages))
+        kinds = catalog.load(settings.kind_packages)
+        enqueuer = Enqueuer(kinds)
         schedules = load([SHIPPED, *([Path(settings.schedules)] if settings.schedules else [])], enqueuer)
         self.pulse = Pulse()
         self._ledger = ledger = Ledger.open(settings, "beat")
         self._broker = broker.Broker(settings.broker_url or "")
         carrying: list[Part] = [
-            Dispatch(ledger, self._broker, settings.broker_depth, metrics),
+            Dispatch(
+                ledger,
+                self._broker,
+                settings.broker_depth,
+                metrics,
+                short=[kind.name for kind in kinds.values() if kind.short],
+            ),
             Reconcile(ledger, self._broker, settings, metrics),
         ]
         self._side = SideRound(

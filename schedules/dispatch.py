@@ -5,14 +5,15 @@ recovery from a flush are quick. Several beats share the work row by row; betwee
 queue a little beyond its room, which does no harm.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import uuid4
 
+from schedules.bundling import SIZE, bundled, fair_size
 from schedules.mark import Mark
 from schedules.metrics import Metrics
 from worker.broker import Broker, BrokerDown
-from worker.contract.queues import ISOLATION
-from worker.ledger import dispatches, messages, transitions
+from worker.contract.queues import ISOLATION, QUEUES
+from worker.ledger import dispatches, leases, messages, transitions
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Message
@@ -51,22 +52,29 @@ class Due:
 class Dispatch:
     """The part that publishes queued jobs, by priority and age, while their queue has room.
 
+    A backlog of short jobs is published in bundles. The broker counts messages, and the ledger what it
+    believes to be published; the jobs that the broker holds are no more than either tells.
+
     Args:
         ledger: where the jobs are.
         broker: where their messages go.
-        depth: messages of one queue that the broker should hold.
+        depth: jobs of one queue that the broker should hold.
         metrics: counts what was published.
+        short: names of the kinds whose jobs may be bundled.
     """
 
     name = "dispatch"
 
-    def __init__(self, ledger: Ledger, broker: Broker, depth: int, metrics: Metrics) -> None:
+    def __init__(
+        self, ledger: Ledger, broker: Broker, depth: int, metrics: Metrics, short: Collection[str] = ()
+    ) -> None:
         self._id = uuid4()
         self._ledger = ledger
         self._broker = broker
         self._mark = Mark(ledger, broker, metrics)
         self._depth = depth
         self._metrics = metrics
+        self._short = frozenset(short)
 
     def run(self, todo: Agenda) -> bool:
         """Publish a batch of each queue."""
@@ -75,12 +83,15 @@ class Dispatch:
         self._mark.look()  # first, or what was lost would have to wait for those that are younger
         with self._ledger.write() as connection:
             open_lanes = messages.publishable_lanes(connection)
+            workers = leases.consumers(connection) if self._short else {}
+            believed = messages.published_in(connection, {queue for queue, _ in open_lanes}, self._depth)
         lanes = {(queue, alone): ISOLATION.name if alone else queue for queue, alone in open_lanes}
         depths = self._broker.depths(set(lanes.values()))
         more = sent = False
         for (queue, alone), lane in lanes.items():
-            room = max(0, self._depth - depths[lane])
-            published = self._publish(queue, min(room, BATCH), alone=alone)
+            held = depths[lane] if alone else self._held(depths[lane], believed[queue])
+            room = max(0, self._depth - held)
+            published = self._publish(queue, min(room, BATCH), workers, alone=alone)
             self._metrics.dispatched.labels(lane).inc(published)
             depths[lane] += published
             sent |= published > 0
@@ -90,7 +101,11 @@ class Dispatch:
                 dispatches.end(connection, self._id)
         return more
 
-    def _publish(self, queue: str, limit: int, *, alone: bool) -> int:
+    def _held(self, messages: int, believed: int) -> int:
+        """How many jobs the broker holds, where any of its messages may be a bundle."""
+        return max(messages, min(believed, messages * SIZE)) if self._short else messages
+
+    def _publish(self, queue: str, limit: int, workers: Mapping[str, int], *, alone: bool) -> int:
         if not limit:
             return 0
         with self._ledger.write() as connection:
@@ -99,12 +114,13 @@ class Dispatch:
                 dispatches.begin(connection, self._id)
         # Committed first: a message that arrives before its mark would be published twice.
         if taken:
-            self._send(taken)
+            size = fair_size(len(taken), QUEUES[queue], workers.get(queue, 0)) if queue in QUEUES else 0
+            self._send(taken, size)
         return len(taken)
 
-    def _send(self, taken: Sequence[Message]) -> None:
+    def _send(self, taken: Sequence[Message], size: int) -> None:
         try:
-            self._broker.publish(taken)
+            self._broker.publish(bundled(taken, self._short, size))
         except BrokerDown:
             with self._ledger.write() as connection:
                 messages.unpublish(connection, [message.job_id for message in taken])

@@ -1,10 +1,7 @@
-"""The broker: connection, queues and the message of a job, shared by API, beat and workers.
+"""The broker: connection, queues and publishing, shared by API, beat and workers.
 
 The broker is a fast carrier that may lose what it carries; the ledger holds the truth. So publishing is
 never retried here: what could not be published is marked unpublished, and dispatch sees to it.
-
-The message is Celery's, version 2 (docs.celeryq.dev, "Message Protocol"), without arguments: a worker
-reads the payload from the ledger when it claims the job.
 """
 
 import contextlib
@@ -22,7 +19,9 @@ from kombu.exceptions import (  # type: ignore[attr-defined]  # the first is new
 
 from worker.contract.queues import ISOLATION, QUEUES
 from worker.contract.states import Priority
-from worker.ledger.records import Message
+from worker.ledger.records import Bundle, Message
+from worker.message import BODY
+from worker.message import headers as message_headers
 
 # Redis: the lowest number goes first, in the four steps 0, 3, 6 and 9. RabbitMQ: the highest, and quorum
 # queues know none before 4.0, then two levels, up to 4 and above.
@@ -61,7 +60,6 @@ _ARGUMENTS: Mapping[str, str | int] = MappingProxyType(
 )
 
 _NOT_FOUND = "404"
-_BODY = "[[], {}, {}]"  # args, kwargs, embed: a job's message has none
 
 
 class BrokerDown(Exception):  # noqa: N818 - a condition that callers expect, not a defect
@@ -121,9 +119,9 @@ def _queue(name: str, arguments: Mapping[str, str | int] | None) -> kombu.Queue:
     )
 
 
-def lane(message: Message) -> str:
-    """The broker's queue of a message: its job's own, or the one of jobs that must run alone."""
-    return ISOLATION.name if message.alone else message.queue
+def lane(message: Message | Bundle) -> str:
+    """The broker's queue of a message: its jobs' own, or the one of jobs that must run alone."""
+    return ISOLATION.name if isinstance(message, Message) and message.alone else message.queue
 
 
 class Broker:
@@ -145,7 +143,7 @@ class Broker:
             OSError,
         )
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[Message | Bundle]) -> None:
         """Publish messages as one batch.
 
         Raises:
@@ -202,33 +200,18 @@ class Broker:
             self._connection.release()
         self._forget()
 
-    def _publish(self, producer: Any, message: Message) -> None:
-        job_id = str(message.job_id)
-        name = lane(message)
+    def _publish(self, producer: Any, message: Message | Bundle) -> None:
+        headers = message_headers(message)
         producer.publish(
-            _BODY,
+            BODY,
             exchange="",
-            routing_key=name,
+            routing_key=lane(message),
             content_type="application/json",
             content_encoding="utf-8",
             priority=self._priorities[message.priority],
             mandatory=True,  # RabbitMQ returns what has no queue; it would drop and confirm it otherwise
-            correlation_id=job_id,
-            headers={
-                "lang": "py",
-                "task": message.kind,
-                "id": job_id,
-                "root_id": job_id,
-                "parent_id": None,
-                "group": None,
-                "argsrepr": message.description,
-                "kwargsrepr": "{}",
-                "retries": 0,
-                "eta": None,
-                "expires": None,
-                "timelimit": [None, None],
-                "ignore_result": True,
-            },
+            correlation_id=headers["id"],
+            headers=headers,
         )
 
     def _count(self, name: str) -> int | None:

@@ -23,6 +23,14 @@ def renew(
     connection.execute(_RENEW, words)
 
 
+_CONSUMERS = text("SELECT queue, count(*) AS workers FROM workers, unnest(queues) AS queue GROUP BY queue")
+
+
+def consumers(connection: Connection) -> dict[str, int]:
+    """How many workers with a lease consume each queue."""
+    return {row.queue: row.workers for row in connection.execute(_CONSUMERS)}
+
+
 _END = text("DELETE FROM workers WHERE id = :id")
 
 

@@ -13,7 +13,10 @@ from worker.contract.states import Priority
 from worker.ledger.records import Message
 from worker.ledger.rows import uuid_array
 
-_MESSAGE = "id, kind, queue, priority, description, request_id, wants_alone"
+_MESSAGE = """
+    id, kind, queue, priority, description, request_id, wants_alone,
+    shared_losses + alone_losses > 0 OR overran AS suspect
+"""
 
 _NEXT_UNPUBLISHED = text("""
     SELECT id FROM jobs
@@ -94,6 +97,21 @@ _OPEN = text("""
 def publishable_lanes(connection: Connection) -> list[tuple[str, bool]]:
     """(queue, alone) of every unpublished queued job whose queue is not paused."""
     return [(row.queue, row.wants_alone) for row in connection.execute(_OPEN)]
+
+
+_PUBLISHED_IN = text("""
+    SELECT name, (
+        SELECT count(*) FROM (
+            SELECT FROM jobs WHERE state = 'queued' AND published_at IS NOT NULL AND queue = name
+            LIMIT :limit) published) AS jobs
+    FROM unnest(CAST(:queues AS text[])) AS wanted (name)
+""")
+
+
+def published_in(connection: Connection, queues: Collection[str], limit: int) -> dict[str, int]:
+    """How many jobs of each queue are published and not claimed, counted up to a limit."""
+    rows = connection.execute(_PUBLISHED_IN, {"queues": list(queues), "limit": limit})
+    return {row.name: row.jobs for row in rows}
 
 
 # The wait before one job is published again doubles with every publication, so that a job that no worker
@@ -217,4 +235,5 @@ def _message(row: RowMapping) -> Message:
         description=row["description"],
         request_id=row["request_id"],
         alone=row["wants_alone"],
+        suspect=row["suspect"],
     )

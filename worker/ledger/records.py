@@ -49,6 +49,29 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     request_id: str | None
     alone: bool  # it must have a process for itself
+    suspect: bool = False  # a process died under it, or it overran its deadline: it shares no bundle
+
+
+class Bundle(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs of one kind, queue and priority that travel in one message; each keeps a life of its own."""
+
+    id: UUID  # the message's, and no job's
+    messages: tuple[Message, ...]  # one at least
+
+    @property
+    def kind(self) -> str:
+        """Of all its jobs."""
+        return self.messages[0].kind
+
+    @property
+    def queue(self) -> str:
+        """Of all its jobs."""
+        return self.messages[0].queue
+
+    @property
+    def priority(self) -> Priority:
+        """Of all its jobs."""
+        return self.messages[0].priority
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +96,7 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
     spent: int  # attempts that count, this one included
     request_id: str | None
     checkpoint: str | None = None  # JSON
+    cancel_requested: bool = False  # only where a claim is repeated: a queued job is cancelled at once
 
 
 class JobFailure(msgspec.Struct, frozen=True, kw_only=True):

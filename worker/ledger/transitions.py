@@ -123,7 +123,7 @@ _CLAIM = text("""
     UPDATE jobs j
     SET state = 'running', claim_token = w.token, worker_id = :worker_id, held_alone = w.alone,
         attempt = j.attempt + CASE WHEN j.state = 'queued' THEN 1 ELSE 0 END,
-        started_at = CASE WHEN j.state = 'queued' THEN now() ELSE j.started_at END,
+        started_at = now(),
         progress = NULL, overran = false
     FROM wish w
     WHERE j.id = ANY(CAST(:ids AS uuid[])) AND j.id = w.id
@@ -133,14 +133,15 @@ _CLAIM = text("""
               AND NOT EXISTS (SELECT FROM queues q WHERE q.name = j.queue AND q.paused_at IS NOT NULL))
     RETURNING j.id, j.claim_token AS token, j.client_id, j.kind, CAST(j.payload AS text) AS payload,
               j.attempt, j.max_attempts, j.attempt - j.losses - j.hand_backs AS spent, j.request_id,
-              CAST(j.checkpoint AS text) AS checkpoint
+              CAST(j.checkpoint AS text) AS checkpoint, j.cancel_requested_at IS NOT NULL AS cancel_requested
 """)
 
 
 def claim(connection: Connection, claims: Sequence[Claim]) -> list[ClaimedJob]:
     """Queued → running, for one worker. What cannot be claimed is left out of the answer.
 
-    Repeating a claim with its token (after a commit of which no answer came) gives the same job again.
+    Repeating a claim with its token (after a commit of which no answer came, or before a job that waited in a
+    bundle begins) gives the same job again, unless it was taken away meanwhile.
     """
     rows = connection.execute(
         _CLAIM,
@@ -268,7 +269,7 @@ _HAND_BACK = text("""
     )
     INSERT INTO attempts (job_id, attempt, outcome, worker, started_at, error)
     SELECT id, attempt, 'handed_back', :worker, started_at,
-           json_build_object('type', 'HandedBack', 'message', 'the worker stopped; nothing was spent')
+           json_build_object('type', 'HandedBack', 'message', 'its worker gave it back; nothing was spent')
     FROM back
 """)
 
