@@ -16,6 +16,7 @@ from worker.contract.errors import Cancelled, Fatal, Retryable
 from worker.ledger.artifacts import find_artifact
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Artifact, ClaimedJob
+from worker.runtime.bundle import Bundle
 from worker.runtime.checkpoints import Checkpoints
 from worker.storage import Storage
 
@@ -38,9 +39,17 @@ class Attempt:
     """The `Context` of a handler."""
 
     def __init__(
-        self, kind: AnyKind, job: ClaimedJob, ledger: Ledger, storage: Storage, checkpoints: Checkpoints
+        self,
+        kind: AnyKind,
+        job: ClaimedJob,
+        ledger: Ledger,
+        storage: Storage,
+        checkpoints: Checkpoints,
+        *,
+        bundle: Bundle | None = None,
     ) -> None:
         self.job = job
+        self.bundle = bundle or Bundle([])  # in which it travels
         self.deadline = kind.deadline
         self.started = time.monotonic()
         self.artifacts: dict[str, Artifact] = {}

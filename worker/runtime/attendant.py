@@ -1,8 +1,8 @@
 """The attendant of the attempts that run in one process.
 
-Watches their deadlines, says their progress, and learns which of them should stop. One thread a process,
-asleep while nothing runs. It looks at the ledger itself, so a prefork child needs no word of its main
-process.
+Watches their deadlines, says their progress, learns which of them should stop, and lets no outcome of a
+bundle wait long for a handler that goes on. One thread a process, asleep while nothing runs. It looks at the
+ledger itself, so a prefork child needs no word of its main process.
 """
 
 import contextlib
@@ -21,6 +21,8 @@ from worker.ledger import leases, transitions
 from worker.ledger.engines import Ledger
 from worker.runtime import native
 from worker.runtime.attempt import Attempt
+from worker.runtime.bookkeeping import settle
+from worker.runtime.bundle import HELD
 
 _ROUND = 0.25  # seconds between two looks at the deadlines
 _LEDGER_ROUND = 1.0  # seconds between two visits to the ledger
@@ -34,16 +36,20 @@ _CARELESSLY = text("SET LOCAL synchronous_commit = off")
 class Attendant:
     """Watches attempts, and ends what must not go on."""
 
-    def __init__(self, ledger: Ledger, *, alone: bool, alarm: Callable[[float], None] | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger, *, alone: bool, worker: str, alarm: Callable[[float], None] | None = None
+    ) -> None:
         """Make an attendant.
 
         Args:
             ledger: of this process.
             alone: this process runs one attempt at a time, and may die for it.
+            worker: the name of the worker, for the history of what it hands back.
             alarm: ends this process after so many seconds, whatever its threads do; 0: does not.
         """
         self._ledger = ledger
         self._alone = alone
+        self._worker = worker
         self._alarm = alarm or _alarm
         self._natively: Callable[[Callable[[], None]], None] = native.caller()
         self._running: dict[UUID, Attempt] = {}  # by claim token
@@ -92,6 +98,8 @@ class Attendant:
         with self._changed:
             self._set_alarm()
         self._enforce()
+        for attempt in self.running():
+            self._say_outcomes(attempt)
         if time.monotonic() - self._visited >= _LEDGER_ROUND:
             self._visited = time.monotonic()
             self._visit()
@@ -111,12 +119,38 @@ class Attendant:
                 attempt.overrun = True
                 attempt.unwanted_since = attempt.unwanted_since or time.monotonic()
                 logger.warning("deadline_exceeded", job=attempt.job_id, kind=attempt.kind)
-            if self._alone and any(a.overrun or _stubborn(a) for a in self._running.values()):
-                self._mark_overrun(late)
-                _kill_this_process()
+            if self._alone:
+                return self._enforce_alone()
         if late:
             self._mark_overrun(late)
             _drain_worker()
+        return None
+
+    def _enforce_alone(self) -> None:
+        """End this process, but not under an outcome that the ledger does not know yet."""
+        if not any(a.overrun or _stubborn(a) for a in self._running.values()):
+            return
+        self._mark_overrun([attempt for attempt in self._running.values() if attempt.overrun])
+        for attempt in self._running.values():
+            attempt.bundle.break_off()
+            self._say_outcomes(attempt)
+        if not any(attempt.bundle.unsaid().outcomes for attempt in self._running.values()):
+            _kill_this_process()
+
+    def _say_outcomes(self, attempt: Attempt) -> None:
+        """Tell the ledger what ended in a bundle before, and what will not begin after this attempt."""
+        bundle = attempt.bundle
+        if attempt.overrun:
+            bundle.break_off()
+        word = bundle.unsaid(least=0.0 if attempt.overrun or _stubborn(attempt) else HELD)
+
+        def say() -> None:
+            with self._ledger.write() as connection:
+                answers = settle(connection, word, self._worker)
+            bundle.said(word, answers)
+
+        if word:
+            self._with_ledger(say)
 
     def _mark_overrun(self, late: Sequence[Attempt]) -> None:
         """Let whoever finds the jobs without their process know that the deadline took it."""

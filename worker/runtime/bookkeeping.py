@@ -1,4 +1,4 @@
-"""Claims and outcomes on their way to the ledger: one by one, or combined.
+"""Claims and outcomes on their way to the ledger: message by message, or combined.
 
 While the ledger is away both wait: a claim has nothing better to do, and an outcome must not be lost.
 Repeating either with its token is harmless, so an uncertain commit is simply tried again.
@@ -38,29 +38,47 @@ class Stopped(Exception):  # noqa: N818 - a condition, not a defect
 class Bookkeeper(Protocol):
     """Takes claims and outcomes to the ledger."""
 
-    def claim(self, claim: Claim) -> ClaimedJob | None:
-        """Claim a job; None where it is not to be had."""
-
-    def finish(self, outcome: Outcome) -> State | None:
-        """Record an outcome; None where the job was taken from this worker."""
+    def write(self, batch: "Batch") -> "Answers":
+        """Write claims and outcomes, of one job or of a bundle."""
 
 
 class Batch(msgspec.Struct):
-    """Claims and outcomes that go to the ledger together."""
+    """What goes to the ledger together; no two words in it speak of the same job."""
 
     claims: list[Claim] = []
     outcomes: list[Outcome] = []
+    returned: list[ClaimedJob] = []  # handed back: nothing of their attempt was begun
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.claims or self.outcomes or self.returned)
+
+    def job_ids(self) -> set[UUID]:
+        """Of all that it speaks of."""
+        spoken_of: list[Claim | Outcome] = [*self.claims, *self.outcomes]
+        return {word.job_id for word in spoken_of} | {job.id for job in self.returned}
+
+    def apart(self) -> list["Batch"]:
+        """The same in as many batches as there are outcomes, for any of these may be refused."""
+        others = Batch(claims=self.claims, returned=self.returned)
+        return [Batch(outcomes=[outcome]) for outcome in self.outcomes] + ([others] if others else [])
 
 
 class Answers(msgspec.Struct):
-    """What the ledger said, by job id."""
+    """What the ledger said, by job id. What is missing is not to be had, or was taken from this worker."""
 
     claimed: dict[UUID, ClaimedJob] = {}
     recorded: dict[UUID, State] = {}
 
 
-def settle(connection: Connection, batch: Batch) -> Answers:
-    """Write a batch: one statement for all claims, one for all outcomes."""
+def settle(connection: Connection, batch: Batch, worker: str) -> Answers:
+    """Write a batch: one statement for all claims, one for all outcomes, one for what is handed back.
+
+    Args:
+        connection: of an open transaction.
+        batch: what to write.
+        worker: the name of the worker, for the history of what it hands back.
+    """
     answers = Answers()
     if batch.outcomes:
         answers.recorded = transitions.finish(connection, batch.outcomes)
@@ -71,16 +89,19 @@ def settle(connection: Connection, batch: Batch) -> Answers:
             for file in outcome.artifacts
         ]
         record_artifacts(connection, files)
+    if batch.returned:
+        transitions.hand_back(connection, [(job.id, job.token) for job in batch.returned], worker)
     if batch.claims:
         answers.claimed = {job.id: job for job in transitions.claim(connection, batch.claims)}
     return answers
 
 
 class LedgerLine:
-    """Writes batches, and waits out the times when the ledger is away."""
+    """Writes batches one by one, and waits out the times when the ledger is away."""
 
-    def __init__(self, ledger: Ledger, notices: Notices, give_up: Callable[[], bool]) -> None:
+    def __init__(self, ledger: Ledger, notices: Notices, worker: str, give_up: Callable[[], bool]) -> None:
         self._ledger = ledger
+        self._worker = worker
         self._notices = notices
         self._give_up = give_up
         self._natively: Callable[[Callable[[], Answers]], Answers] = native.caller()
@@ -89,8 +110,8 @@ class LedgerLine:
         """Write a batch, as often as it takes.
 
         Raises:
-            Stopped: the ledger is away, the worker stops, and there are only claims. Outcomes are held
-                until the grace is over.
+            Stopped: the ledger is away, the worker stops, and there are no outcomes. These are held until the
+                grace is over; what was to be handed back goes back with the lease.
             Exception: the batch cannot be written as it is: the ledger, or the driver, refuses it.
         """
         tries = 0
@@ -109,26 +130,11 @@ class LedgerLine:
 
     def _write(self, batch: Batch) -> Answers:
         with self._ledger.write() as connection:
-            answers = settle(connection, batch)
+            answers = settle(connection, batch, self._worker)
         ended = [job_id for job_id, state in answers.recorded.items() if state in FINAL]
         if ended:
             self._notices.ended(ended)
         return answers
-
-
-class Direct:
-    """One transaction for each claim and outcome: right where one job runs in a process."""
-
-    def __init__(self, line: LedgerLine) -> None:
-        self._line = line
-
-    def claim(self, claim: Claim) -> ClaimedJob | None:
-        """Claim a job."""
-        return self._line.write(Batch(claims=[claim])).claimed.get(claim.job_id)
-
-    def finish(self, outcome: Outcome) -> State | None:
-        """Record an outcome."""
-        return self._line.write(Batch(outcomes=[outcome])).recorded.get(outcome.job_id)
 
 
 class Combiner:
@@ -139,15 +145,9 @@ class Combiner:
         self._waiting: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
         threading.Thread(target=self._run, name="combiner", daemon=True).start()
 
-    def claim(self, claim: Claim) -> ClaimedJob | None:
-        """Claim a job together with what else waits."""
-        return self._enter(_Entry(claim=claim)).claimed.get(claim.job_id)
-
-    def finish(self, outcome: Outcome) -> State | None:
-        """Record an outcome together with what else waits."""
-        return self._enter(_Entry(outcome=outcome)).recorded.get(outcome.job_id)
-
-    def _enter(self, entry: "_Entry") -> Answers:
+    def write(self, batch: Batch) -> Answers:
+        """Write a batch together with what else waits."""
+        entry = _Entry(batch)
         self._waiting.put(entry)
         return entry.answer.result()
 
@@ -157,20 +157,20 @@ class Combiner:
 
     def _gather(self) -> list["_Entry"]:
         entries = [self._waiting.get()]
-        seen = {entries[0].job_id}
+        seen = set(entries[0].job_ids)
         with contextlib.suppress(queue.Empty):
-            while len(entries) < _LARGEST_BATCH:
+            while len(seen) < _LARGEST_BATCH:
                 entry = self._waiting.get_nowait()
-                if entry.job_id in seen:  # one statement cannot say two things of one job
+                if entry.job_ids & seen:  # one statement cannot say two things of one job
                     self._waiting.put(entry)
                     break
-                seen.add(entry.job_id)
+                seen |= entry.job_ids
                 entries.append(entry)
         return entries
 
     def _serve(self, entries: Sequence["_Entry"]) -> None:
         try:
-            answers = self._line.write(_batch(entries))
+            answers = self._line.write(_together([entry.batch for entry in entries]))
         except Exception as error:  # noqa: BLE001 - whatever one entry brings, this thread serves the others
             if len(entries) > 1 and not isinstance(error, Stopped):
                 # One of them cannot be written: find it, and let the others pass.
@@ -185,22 +185,17 @@ class Combiner:
 
 
 class _Entry:
-    def __init__(self, claim: Claim | None = None, outcome: Outcome | None = None) -> None:
-        self.claim = claim
-        self.outcome = outcome
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.job_ids = batch.job_ids()
         self.answer: Future[Answers] = Future()
 
-    @property
-    def job_id(self) -> UUID:
-        word = self.claim or self.outcome
-        assert word is not None  # noqa: S101 - every entry is one of the two
-        return word.job_id
 
-
-def _batch(entries: Sequence[_Entry]) -> Batch:
+def _together(batches: Sequence[Batch]) -> Batch:
     return Batch(
-        claims=[entry.claim for entry in entries if entry.claim],
-        outcomes=[entry.outcome for entry in entries if entry.outcome],
+        claims=[claim for batch in batches for claim in batch.claims],
+        outcomes=[outcome for batch in batches for outcome in batch.outcomes],
+        returned=[job for batch in batches for job in batch.returned],
     )
 
 

@@ -9,7 +9,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from uuid import UUID
 
 import msgspec
@@ -208,21 +208,26 @@ class LeaseKeeper:
         self._bell.ring()
 
     def _settle_news(self) -> None:
-        for job_id, news in list(self._news.items()):
-            if self._leaving:
-                return
-            if news.cancelled_by:
+        told = dict(list(self._news.items()))
+        for job_id, news in told.items():
+            if news.cancelled_by and not self._leaving:
                 with self._transaction() as connection:
                     state = transitions.cancel(connection, job_id, news.cancelled_by)
                 logger.info("job_revoked", job=str(job_id), state=state)
-            # A job that is still in hand was claimed here again, and it is an older attempt that died. Should
-            # only a doubled message of it be in hand, the comparison finds the loss.
-            if news.died_of and job_id not in self._known():
-                for job in self._held():
-                    if job.id == job_id:
-                        self._record_loss(job, news.died_of)
-            if self._news.get(job_id) is news:
+        died = {job_id: news.died_of for job_id, news in told.items() if news.died_of}
+        if died and not self._leaving:
+            self._record_deaths(died)
+        for job_id, news in told.items():
+            if self._news.get(job_id) is news and not self._leaving:
                 del self._news[job_id]
+
+    def _record_deaths(self, died: Mapping[UUID, str]) -> None:
+        # A job that is still in hand was claimed here again, and an older attempt of it died. Should only
+        # a doubled message of it be in hand, the comparison finds the loss.
+        lost = set(died) - set(self._known())
+        for job in self._held() if lost else ():
+            if job.id in lost and not self._leaving:
+                self._record_loss(job, died[job.id])
 
     def _compare(self) -> None:
         """Find what the signals missed: jobs under this worker's name of which it knows nothing.

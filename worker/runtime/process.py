@@ -11,16 +11,16 @@ from uuid import UUID, uuid4
 
 import msgspec
 from celery.worker import state as celery_state
-from loguru import logger
 
 from worker.broker import Broker
 from worker.catalog import Catalog
 from worker.contract.queues import QUEUES
 from worker.ledger.engines import Ledger
+from worker.message import jobs_in
 from worker.pulse import Pulse
-from worker.runtime import forking, orphans
+from worker.runtime import forking, native, orphans
 from worker.runtime.attendant import Attendant
-from worker.runtime.bookkeeping import Bookkeeper, Combiner, Direct, LedgerLine
+from worker.runtime.bookkeeping import Bookkeeper, Combiner, LedgerLine
 from worker.runtime.checkpoints import Checkpoints
 from worker.runtime.lease import LeaseKeeper
 from worker.runtime.metrics import Metrics
@@ -60,6 +60,7 @@ class Worker:
         self._incarnation: Incarnation | None = None
         self._forked = True
         self._runner: Runner | None = None
+        self._told_to_stop = native.Bell()  # heard in the children too, for it is a pipe
         self.lease: LeaseKeeper | None = None
         self.stopper: Stopper | None = None
         self.watchdog: Watchdog | None = None
@@ -142,6 +143,7 @@ class Worker:
     def stop(self, exit_status: int = 0) -> None:
         """Claim nothing more; callable from a signal handler."""
         self.ready = False
+        self._told_to_stop.ring()
         if self.watchdog is not None:
             self.watchdog.stop()
         if self._runner is not None:
@@ -178,8 +180,9 @@ class Worker:
         connections = self._settings.database_pool_size + self._settings.database_pool_overflow
         storage = Storage(self._settings.home_path / "artifacts")
         resources = Resources(self._settings, ledger, storage)
-        line = LedgerLine(ledger, self._notices(), give_up=lambda: self.runner.stopping)
-        bookkeeper: Bookkeeper = Direct(line) if alone else Combiner(line)
+        name = self._incarnation.name
+        line = LedgerLine(ledger, self._notices(), name, give_up=lambda: self.runner.stopping)
+        bookkeeper: Bookkeeper = line if alone else Combiner(line)
         return Runner(
             incarnation=self._incarnation,
             alone=alone,
@@ -189,8 +192,9 @@ class Worker:
             storage=storage,
             checkpoints=Checkpoints(ledger, turns=max(1, connections // 2)),
             bookkeeper=bookkeeper,
-            attendant=Attendant(ledger, alone=alone),
+            attendant=Attendant(ledger, alone=alone, worker=name),
             metrics=self._metrics,
+            told_to_stop=lambda: self._told_to_stop.wait(0.0),
         )
 
     def _notices(self) -> Notices:
@@ -207,27 +211,26 @@ class Worker:
         """The jobs that this worker runs, or whose messages it holds."""
         if self._runner is not None:
             return self._runner.in_hand()
-        return _uuids(set(celery_state.requests) | _active())
+        return _jobs_of(_reserved() | _active())
 
     def _unclaimed(self) -> set[UUID]:
         """The jobs whose messages were received and came to nothing."""
         turned_away = self._runner.turned_away if self._runner else ()
-        return _uuids(set(celery_state.requests) - _active()) | set(turned_away)
+        return (_jobs_of(_reserved()) - _jobs_of(_active())) | set(turned_away)
 
 
-def _active() -> set[str]:
-    """The ids of the messages that the pool accepted."""
+def _reserved() -> set[Any]:
+    """What Celery holds of the messages in hand."""
+    return set(celery_state.requests.values())
+
+
+def _active() -> set[Any]:
+    """Of these, what the pool accepted."""
     while True:
         # Celery's thread adds to the set while this one looks; it knows no lock.
         with contextlib.suppress(RuntimeError):
-            return {request.id for request in celery_state.active_requests}
+            return set(celery_state.active_requests)
 
 
-def _uuids(texts: Collection[str]) -> set[UUID]:
-    found = set()
-    for text in texts:
-        try:
-            found.add(UUID(text))
-        except ValueError:
-            logger.debug("message_without_job", id=text)
-    return found
+def _jobs_of(requests: Collection[Any]) -> set[UUID]:
+    return {job.id for request in requests for job in jobs_in(request.request_dict)}

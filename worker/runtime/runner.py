@@ -1,8 +1,7 @@
-"""Running one job: claim first, then the handler, then the outcome. One runner a process."""
+"""Running the jobs of a message: claims first, then the handlers, then the outcomes. One runner a process."""
 
-import contextlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,7 +18,8 @@ from worker.ledger.records import Claim, ClaimedJob, JobFailure, Outcome
 from worker.runtime import verdict
 from worker.runtime.attempt import Attempt
 from worker.runtime.attendant import Attendant
-from worker.runtime.bookkeeping import Bookkeeper, Stopped
+from worker.runtime.bookkeeping import Batch, Bookkeeper, Stopped
+from worker.runtime.bundle import HELD, Bundle
 from worker.runtime.checkpoints import Checkpoints
 from worker.runtime.metrics import Metrics
 from worker.storage import Storage
@@ -50,8 +50,23 @@ class Runner:
         bookkeeper: Bookkeeper,
         attendant: Attendant,
         metrics: Metrics,
+        told_to_stop: Callable[[], bool],
     ) -> None:
-        """Args: alone: this process runs one job at a time."""
+        """Make a runner.
+
+        Args:
+            incarnation: of the worker.
+            alone: this process works on one message at a time.
+            catalog: of the kinds that it knows.
+            ports: what serves each.
+            ledger: of this process.
+            storage: of artifacts.
+            checkpoints: takes them to the ledger.
+            bookkeeper: takes claims and outcomes there.
+            attendant: watches what runs.
+            metrics: counts it.
+            told_to_stop: whether the worker was, so that no bundle goes on.
+        """
         self._incarnation = incarnation
         self._alone = alone
         self._catalog = catalog
@@ -63,59 +78,92 @@ class Runner:
         self._metrics = metrics
         self._rng = random.Random()  # noqa: S311 - jitter, no secret
         self._decoders = {name: msgspec.json.Decoder(kind.payload_type) for name, kind in catalog.items()}
-        # By run, for a job can be in hand twice: claimed again while an attempt that was taken away goes on.
-        self._in_hand: dict[object, UUID] = {}
+        self._told_to_stop = told_to_stop
+        # A job can be in hand twice: claimed again while an attempt that was taken away goes on.
+        self._bundles: set[Bundle] = set()
         self.attendant = attendant
         self.stopping = False  # no new claims
         self.turned_away: list[UUID] = []  # jobs whose messages came when nothing was claimed any more
 
-    def run(self, job_id: UUID) -> Outcome | None:
-        """Run a job to its outcome; None where it was not to be had, or was taken away meanwhile.
+    def run(self, job_ids: Sequence[UUID]) -> dict[UUID, Outcome]:
+        """Run the jobs of a message, one after the other, each to its outcome.
 
-        The state in the outcome is the one that the ledger recorded.
+        The state in an outcome is the one that the ledger recorded. Left out is what was not to be had, was
+        taken away meanwhile, or went back unbegun.
         """
-        run = object()
-        self._in_hand[run] = job_id
+        bundle = Bundle([self._wish(job_id, alone=len(job_ids) == 1) for job_id in job_ids])
+        self._bundles.add(bundle)
         try:
-            return self._run(job_id)
+            if self._take(bundle):
+                self._work_on(bundle)
+            return bundle.recorded
         finally:
-            del self._in_hand[run]
+            self._bundles.discard(bundle)
 
     def in_hand(self) -> set[UUID]:
         """The jobs between the wish to claim them and the record of their outcome."""
-        return set(list(self._in_hand.values()))  # noqa: C414 - the list is made in one step, whoever comes
+        bundles = list(self._bundles)  # made in one step, whoever comes
+        return {job_id for bundle in bundles for job_id in bundle.in_hand()}
 
-    def _run(self, job_id: UUID) -> Outcome | None:
-        job = self._claim(job_id)
-        if job is None:
+    def _wish(self, job_id: UUID, *, alone: bool) -> Claim:
+        return Claim(
+            job_id=job_id, token=uuid4(), worker_id=self._incarnation.id, alone=alone and self._alone
+        )
+
+    def _take(self, bundle: Bundle) -> bool:
+        """Claim the jobs; False where nothing is claimed any more."""
+        wanted = bundle.in_hand()
+        if self.stopping or not self._claim(bundle):
+            self.turned_away.extend(wanted)
+            return False
+        for job_id in wanted - bundle.in_hand():
             self._metrics.refused.inc()
             logger.info("claim_refused", job=str(job_id))
-            return None
-        with self._metrics.running(job.kind):
-            outcome = self._attempt(job)
-        recorded = self._finish(outcome)
-        if recorded is None:
-            logger.warning("outcome_refused", job=str(job_id), kind=job.kind, attempt=job.attempt)
-            return None
-        self._metrics.ended(job.kind, recorded.state)
-        return recorded
+        return True
 
-    def _claim(self, job_id: UUID) -> ClaimedJob | None:
-        wish = Claim(job_id=job_id, token=uuid4(), worker_id=self._incarnation.id, alone=self._alone)
-        with contextlib.suppress(Stopped):
-            if not self.stopping:
-                return self._bookkeeper.claim(wish)
-        self.turned_away.append(job_id)
-        return None
+    def _claim(self, bundle: Bundle) -> bool:
+        """Claim what has not begun, or look whether it is still ours; False where the worker stops."""
+        try:
+            answers = self._bookkeeper.write(Batch(claims=bundle.wishes()))
+        except Stopped:
+            return False
+        bundle.claimed(answers.claimed.values())
+        return True
 
-    def _attempt(self, job: ClaimedJob) -> Outcome:
+    def _work_on(self, bundle: Bundle) -> None:
+        began: dict[UUID, ClaimedJob] = {}
+        while job := bundle.begin():
+            began[job.id] = job
+            bundle.end(self._attempt(job, bundle))
+            self._look_up(bundle)
+        self._tell(bundle, bundle.unsaid())
+        for job_id, job in began.items():
+            if job_id in bundle.recorded:
+                self._metrics.ended(job.kind, bundle.recorded[job_id].state)
+            else:
+                logger.warning("outcome_refused", job=str(job_id), kind=job.kind, attempt=job.attempt)
+
+    def _look_up(self, bundle: Bundle) -> None:
+        """Between two jobs: whether to go on, what the ledger must know by now, and whose the others are."""
+        if bundle.took_long or self._told_to_stop():
+            bundle.break_off()
+        self._tell(bundle, bundle.unsaid(least=HELD))
+        if bundle.stale and not self._claim(bundle):
+            bundle.break_off()
+
+    def _attempt(self, job: ClaimedJob, bundle: Bundle) -> Outcome:
+        if job.cancel_requested:
+            return verdict.of_cancel(job, self._incarnation.name)
         kind = self._catalog.get(job.kind)
         if kind is None:
             failure = JobFailure(type="UnknownKind", message=f"this worker knows no kind {job.kind}")
             return self._ended(job, failure)
-        attempt = Attempt(kind, job, self._ledger, self._storage, self._checkpoints)
-        with logger.contextualize(
-            job=attempt.job_id, kind=job.kind, attempt=job.attempt, request_id=job.request_id
+        attempt = Attempt(kind, job, self._ledger, self._storage, self._checkpoints, bundle=bundle)
+        with (
+            self._metrics.running(job.kind),
+            logger.contextualize(
+                job=attempt.job_id, kind=job.kind, attempt=job.attempt, request_id=job.request_id
+            ),
         ):
             outcome = self._handle(kind, attempt)
             logger.info(
@@ -158,27 +206,20 @@ class Runner:
     def _ports_of(self, kind: AnyKind) -> dict[str, Any]:
         return {parameter: self._ports[port] for parameter, port in kind.ports.items()}
 
-    def _finish(self, outcome: Outcome) -> Outcome | None:
-        """The outcome as the ledger has it; None where the job was taken from this worker."""
+    def _tell(self, bundle: Bundle, word: Batch) -> None:
+        """Tell the ledger what ended and what goes back."""
+        if not word:
+            return
         try:
-            return self._record(outcome)
-        except Exception as error:  # noqa: BLE001 - a driver refuses a text with a NUL by a ValueError
-            # The outcome itself was refused: say so, in a form that cannot be refused again.
-            logger.error("outcome_unrecordable", job=str(outcome.job_id), error=type(error).__name__)
-            failure = JobFailure(type="OutcomeUnrecordable", message=_RECORDABLE)
-            return self._record(
-                Outcome(
-                    job_id=outcome.job_id,
-                    token=outcome.token,
-                    worker=outcome.worker,
-                    state=State.FAILED,
-                    error=failure,
-                )
-            )
-
-    def _record(self, outcome: Outcome) -> Outcome | None:
-        state = self._bookkeeper.finish(outcome)
-        return None if state is None else msgspec.structs.replace(outcome, state=state)
+            bundle.said(word, self._bookkeeper.write(word))
+        except Stopped:
+            logger.debug("hand_back_left", jobs=len(word.returned))  # to the end of the lease
+        except Exception as error:
+            parts = word.apart()
+            if len(parts) == 1 and not word.outcomes:
+                raise
+            for part in parts:  # one of them cannot be written: find it, and let the others pass
+                self._tell(bundle, _recordable(part, error) if len(parts) == 1 else part)
 
     def _ended(self, job: ClaimedJob, failure: JobFailure) -> Outcome:
         return Outcome(
@@ -188,6 +229,20 @@ class Runner:
             state=State.FAILED,
             error=failure,
         )
+
+
+def _recordable(word: Batch, error: Exception) -> Batch:
+    """The outcome was refused: the same word in a form that cannot be refused again."""
+    # A driver refuses a text with a NUL by a ValueError.
+    (outcome,) = word.outcomes
+    failure = JobFailure(type="OutcomeUnrecordable", message=_RECORDABLE)
+    if outcome.error == failure:
+        raise error
+    logger.error("outcome_unrecordable", job=str(outcome.job_id), error=type(error).__name__)
+    plain = Outcome(
+        job_id=outcome.job_id, token=outcome.token, worker=outcome.worker, state=State.FAILED, error=failure
+    )
+    return Batch(outcomes=[plain])
 
 
 class PortError(TypeError):

@@ -5,16 +5,17 @@ A test names each of them on each pool, so that an upgrade of Celery that moves 
 
 from collections.abc import Collection
 from typing import Any
-from uuid import UUID
 
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import signals
 from celery.worker import state as celery_state
 from loguru import logger
 
+from worker.message import Headers, jobs_in
 from worker.runtime.metrics import Metrics
 from worker.runtime.observation import Observation
 from worker.runtime.process import Worker
+from worker.runtime.request import BundleRequest
 
 
 def connect(worker: Worker, observation: Observation, metrics: Metrics) -> None:
@@ -81,22 +82,25 @@ class _Wiring:
         self._worker.end()
 
     def on_received(self, request: Any, **_: Any) -> None:
-        """Main process: a message; the task that it starts ignores one that names no job."""
-        if _job_id(request.id) is None:
-            self._drop("no_job_id", kind=request.name)
+        """Main process: a message; the task that it starts ignores one that no job can stand behind."""
+        unfit = request.task.unfit(request.request_dict)
+        if unfit:
+            self._drop(unfit, kind=str(request.request_dict.get("kind", request.name))[:_LONGEST_TEXT])
+        elif isinstance(request, BundleRequest):
+            request.announce()
         self._worker.hear()
 
-    def on_failure(self, task_id: str, exception: BaseException, **_: Any) -> None:
+    def on_failure(self, sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
         """Main process: a child died, or overran a time limit that an operator set."""
-        job_id = _job_id(task_id)
-        if job_id and self._worker.lease and isinstance(exception, WorkerLostError | TimeLimitExceeded):
-            self._worker.lease.lost(job_id, f"its process died: {exception}")
+        if isinstance(exception, WorkerLostError | TimeLimitExceeded):
+            # At a time limit Celery does not show the message: the comparison finds what a bundle held.
+            headers: Headers = sender.request if sender.request.id == task_id else {"id": task_id}
+            self._lose(headers, f"its process died: {exception}")
 
     def on_revoked(self, request: Any, terminated: bool, **_: Any) -> None:  # noqa: FBT001 - Celery's name
         """Main process: a process was ended under a job; whether the job was meant, the ledger knows."""
-        job_id = _job_id(request.id)
-        if terminated and job_id and self._worker.lease:
-            self._worker.lease.lost(job_id, "its process was terminated")
+        if terminated:
+            self._lose(request, "its process was terminated")
 
     def on_unknown(self, name: str, id: str, **_: Any) -> None:  # noqa: A002 - Celery's name
         """Main process: a message of a kind that this worker does not know."""
@@ -105,6 +109,12 @@ class _Wiring:
     def on_rejected(self, exc: BaseException | None = None, **_: Any) -> None:
         """Main process: a message that is none."""
         self._drop("malformed", error=type(exc).__name__)
+
+    def _lose(self, headers: Headers, reason: str) -> None:
+        lease = self._worker.lease  # none in a child
+        if lease:
+            for job in jobs_in(headers):
+                lease.lost(job.id, reason)
 
     def _drop(self, reason: str, **fields: Any) -> None:
         self._worker.hear()
@@ -117,10 +127,3 @@ def _hungry(instance: Any) -> Collection[str]:
     if len(celery_state.active_requests) >= instance.pool.num_processes:
         return ()
     return tuple(instance.app.amqp.queues.consume_from)
-
-
-def _job_id(text: str | None) -> UUID | None:
-    try:
-        return UUID(text or "")
-    except ValueError:
-        return None

@@ -1,8 +1,7 @@
-"""The one base task: Celery's registration of a kind."""
+"""The one base task: Celery's registration of a kind; and the task of bundles, whatever their kind."""
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 from celery import Celery, Task
 from celery.exceptions import Ignore, Retry
@@ -11,6 +10,8 @@ from loguru import logger
 from worker.catalog import AnyKind, Catalog
 from worker.contract.states import State
 from worker.ledger.records import Outcome
+from worker.message import BUNDLE, Headers, jobs_in
+from worker.runtime.request import summary
 from worker.runtime.runner import Runner
 
 
@@ -30,10 +31,10 @@ class JobTask(Task[Any, str]):
 
     def __call__(self, *_args: Any, **_kwargs: Any) -> str:
         """Claim, handle, record."""
-        job_id = _job_id(self.request.id)
-        if job_id is None:  # the main process has said so
+        job_ids = [job.id for job in jobs_in(self.request)]
+        if not job_ids:  # the main process has said so
             raise Ignore
-        outcome = self._runner().run(job_id)
+        outcome = self._runner().run(job_ids[:1]).get(job_ids[0])
         if outcome is None:
             raise Ignore
         return self._tell(outcome)
@@ -41,6 +42,10 @@ class JobTask(Task[Any, str]):
     def run(self, *_args: Any, **_kwargs: Any) -> str:
         """Celery wants it defined; the work is in `__call__`."""
         raise NotImplementedError
+
+    def unfit(self, headers: Headers) -> str | None:
+        """Why no job can stand behind a message, in a word for the metrics."""
+        return None if jobs_in(headers) else "no_job_id"
 
     def _tell(self, outcome: Outcome) -> str:
         # The text of an error is the client's: it may hold addresses of mails, or values of rows.
@@ -62,14 +67,39 @@ class JobTask(Task[Any, str]):
             logger.debug("event_unsent", error=type(error).__name__)
 
 
+class BundleTask(Task[Any, str]):
+    """Runs the jobs of a bundle; its requests tell Flower of each what the ledger recorded."""
+
+    name = BUNDLE
+    Request = "worker.runtime.request:BundleRequest"
+    send_events = False  # of the bundle itself
+    resultrepr_maxsize = 64 * 1024  # characters that the main process gets of the return value
+
+    def __init__(self, catalog: Catalog, runner: Callable[[], Runner]) -> None:
+        super().__init__()
+        self._catalog = catalog
+        self._runner = runner
+
+    def __call__(self, *_args: Any, **_kwargs: Any) -> str:
+        """Claim, handle one after the other, record."""
+        if self.unfit(self.request):
+            raise Ignore
+        job_ids = [job.id for job in jobs_in(self.request)]
+        return summary(job_ids, self._runner().run(job_ids))
+
+    def run(self, *_args: Any, **_kwargs: Any) -> str:
+        """Celery wants it defined; the work is in `__call__`."""
+        raise NotImplementedError
+
+    def unfit(self, headers: Headers) -> str | None:
+        """Why no job can stand behind a message, or this worker must not decide about them."""
+        if not jobs_in(headers):
+            return "no_job_id"
+        return None if headers.get("kind") in self._catalog else "unknown_kind"
+
+
 def register(app: Celery, catalog: Catalog, runner: Callable[[], Runner]) -> None:
-    """Register one task per kind under the kind's name."""
+    """Register one task per kind under the kind's name, and the one of bundles."""
     for kind in catalog.values():
         app.register_task(JobTask(kind, runner))
-
-
-def _job_id(text: str | None) -> UUID | None:
-    try:
-        return UUID(text or "")
-    except ValueError:
-        return None
+    app.register_task(BundleTask(catalog, runner))

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from tests.integration.runtime.conftest import Hold, Look, Submit
-from tests.unit.worker.runtime.samples import ask
+from tests.unit.worker.runtime.samples import ask, claiming, finishing
 from worker.contract import Cancelled
 from worker.contract.states import State
 from worker.ledger import transitions
@@ -50,7 +50,7 @@ def test_they_hold_up_neither_claims_nor_outcomes(
     narrow: Ledger, hold: Hold, submit: Submit, look: Look, tmp_path: Path
 ) -> None:
     checkpoints = Checkpoints(narrow, turns=1)
-    combiner = Combiner(LedgerLine(narrow, cast("Notices", NoNotices()), give_up=lambda: False))
+    combiner = Combiner(LedgerLine(narrow, cast("Notices", NoNotices()), "worker", give_up=lambda: False))
     savers = [attempt_of(hold(WORKER), narrow, tmp_path, checkpoints) for _ in range(24)]
     over = threading.Event()
 
@@ -66,9 +66,9 @@ def test_they_hold_up_neither_claims_nor_outcomes(
         token = uuid4()
         job_id = submit()
         claim = Claim(job_id=job_id, token=token, worker_id=WORKER, alone=False)
-        assert combiner.claim(claim) is not None
+        assert claiming(combiner, claim) is not None
         outcome = Outcome(job_id=job_id, token=token, worker="worker", state=State.SUCCEEDED)
-        assert combiner.finish(outcome) == State.SUCCEEDED
+        assert finishing(combiner, outcome) == State.SUCCEEDED
         return time.monotonic() - began
 
     with ThreadPoolExecutor(len(savers) + 4) as pool:

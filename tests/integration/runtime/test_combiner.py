@@ -1,6 +1,7 @@
 """Many claims and outcomes of one process, on a real ledger."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import cast
 from uuid import UUID, uuid4
 
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from tests.integration.runtime.conftest import Look, Submit
+from tests.unit.worker.runtime.samples import claiming, finishing
 from worker.contract.states import State
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Artifact, Claim, ClaimedJob, JobFailure, Outcome
@@ -35,7 +37,7 @@ def told() -> Told:
 
 @pytest.fixture
 def combiner(ledger: Ledger, told: Told) -> Combiner:
-    return Combiner(LedgerLine(ledger, cast("Notices", told), give_up=lambda: False))
+    return Combiner(LedgerLine(ledger, cast("Notices", told), "worker", give_up=lambda: False))
 
 
 def claim(job_id: UUID) -> Claim:
@@ -60,7 +62,7 @@ def artifact(job: ClaimedJob, content_type: str) -> Artifact:
 
 def held(combiner: Combiner, submit: Submit, count: int) -> list[ClaimedJob]:
     with ThreadPoolExecutor(count) as pool:
-        claimed = list(pool.map(combiner.claim, [claim(submit()) for _ in range(count)]))
+        claimed = list(pool.map(partial(claiming, combiner), [claim(submit()) for _ in range(count)]))
     return [job for job in claimed if job is not None]
 
 
@@ -70,7 +72,7 @@ def test_each_of_many_is_claimed_and_recorded_once(
     jobs = held(combiner, submit, 50)
     assert len({job.id for job in jobs}) == 50
     with ThreadPoolExecutor(50) as pool:
-        states = list(pool.map(combiner.finish, map(success, jobs)))
+        states = list(pool.map(partial(finishing, combiner), map(success, jobs)))
     assert states == [State.SUCCEEDED] * 50
     assert {tuple(look(job.id)["outcomes"]) for job in jobs} == {("succeeded",)}
     assert sorted(told.ids) == sorted(job.id for job in jobs)
@@ -86,7 +88,7 @@ def test_one_outcome_that_cannot_be_recorded_does_not_hurt_its_neighbours(
     words[9] = msgspec.structs.replace(words[9], state=State.RETRYING, delay=1e15)
     words[15] = msgspec.structs.replace(words[15], error=JobFailure(type="X", message="\udcff"))
     with ThreadPoolExecutor(20) as pool:
-        asked = [pool.submit(combiner.finish, word) for word in words]
+        asked = [pool.submit(finishing, combiner, word) for word in words]
     refused = {at: error for at, future in enumerate(asked) if (error := future.exception())}
     assert refused.keys() == {3, 9, 15}
     assert isinstance(refused[3], ValueError)
@@ -99,21 +101,21 @@ def test_one_outcome_that_cannot_be_recorded_does_not_hurt_its_neighbours(
 def test_a_late_word_changes_nothing(combiner: Combiner, submit: Submit, look: Look) -> None:
     (job,) = held(combiner, submit, 1)
     stranger = msgspec.structs.replace(success(job), token=uuid4())
-    assert combiner.finish(stranger) is None
+    assert finishing(combiner, stranger) is None
     assert look(job.id)["state"] == "running"
 
 
 def test_an_outcome_may_be_said_twice(combiner: Combiner, submit: Submit, look: Look) -> None:
     """As after a commit of which no answer came."""
     (job,) = held(combiner, submit, 1)
-    assert combiner.finish(success(job)) is State.SUCCEEDED
-    assert combiner.finish(success(job)) is State.SUCCEEDED
+    assert finishing(combiner, success(job)) is State.SUCCEEDED
+    assert finishing(combiner, success(job)) is State.SUCCEEDED
     assert look(job.id)["outcomes"] == ["succeeded"]
 
 
 def test_a_job_that_is_not_to_be_had_does_not_hurt_its_neighbours(combiner: Combiner, submit: Submit) -> None:
     wishes = [claim(submit()) for _ in range(10)] + [claim(uuid4())]
     with ThreadPoolExecutor(11) as pool:
-        claimed = list(pool.map(combiner.claim, wishes))
+        claimed = list(pool.map(partial(claiming, combiner), wishes))
     assert [job and job.id for job in claimed[:10]] == [wish.job_id for wish in wishes[:10]]
     assert claimed[10] is None

@@ -7,7 +7,9 @@ import msgspec
 
 from worker.catalog import AnyKind
 from worker.contract import EMAIL, Backoff, Context, Payload, Result, kind
-from worker.ledger.records import ClaimedJob, Held
+from worker.contract.states import State
+from worker.ledger.records import Claim, ClaimedJob, Held, Outcome
+from worker.runtime.bookkeeping import Batch, Bookkeeper
 
 
 class Question(Payload, frozen=True):
@@ -62,3 +64,11 @@ def held(**different: Any) -> Held:
 def kind_of(handler: Any, **options: Any) -> AnyKind:
     """A kind with that handler, of questions."""
     return kind("sample.made", queue=EMAIL, **options)(handler)
+
+
+def claiming(bookkeeper: Bookkeeper, wish: Claim) -> ClaimedJob | None:
+    return bookkeeper.write(Batch(claims=[wish])).claimed.get(wish.job_id)
+
+
+def finishing(bookkeeper: Bookkeeper, word: Outcome) -> State | None:
+    return bookkeeper.write(Batch(outcomes=[word])).recorded.get(word.job_id)

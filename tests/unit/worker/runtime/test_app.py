@@ -30,13 +30,13 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_registers_one_task_per_kind_and_connects_to_nothing() -> None:
+def test_it_registers_one_task_per_kind_and_one_of_bundles_and_connects_to_nothing() -> None:
     done = run(
         "app = create_app(settings, {'sample.plain': plain}, {})\n"
         "print(sorted(name for name in app.tasks if not name.startswith('celery.')))\n"
         "print(PoolCare in app.steps['worker'], app.conf.accept_content)\n"
     )
-    assert done.stdout.splitlines() == ["['sample.plain']", "True ['json']"], done.stderr
+    assert done.stdout.splitlines() == ["['jobyard.bundle', 'sample.plain']", "True ['json']"], done.stderr
 
 
 def test_it_does_not_start_without_a_broker() -> None:

@@ -84,7 +84,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def make(ledger: FakeLedger, alarms: list[float]) -> Make:
-    return lambda jobs: Attendant(cast("Ledger", ledger), alone=jobs == "one", alarm=alarms.append)
+    return lambda jobs: Attendant(
+        cast("Ledger", ledger), alone=jobs == "one", worker="worker", alarm=alarms.append
+    )
 
 
 def attempt_of(storage: Path, *, deadline: float = 30.0, **job: Any) -> Attempt:

@@ -11,12 +11,12 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, NoSuchTableError, Operati
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tests.awaiting import eventually
-from tests.unit.worker.runtime.samples import claimed
+from tests.unit.worker.runtime.samples import claimed, claiming, finishing
 from worker.contract.states import State
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Claim, Outcome
 from worker.runtime import bookkeeping
-from worker.runtime.bookkeeping import Answers, Batch, Combiner, Direct, LedgerLine, Stopped, is_outage
+from worker.runtime.bookkeeping import Answers, Batch, Combiner, LedgerLine, Stopped, is_outage
 from worker.runtime.notice import Notices
 
 
@@ -64,27 +64,17 @@ def combiner(line: Line) -> Combiner:
     return Combiner(cast("LedgerLine", line))
 
 
-def test_a_claim_and_an_outcome_go_one_by_one(line: Line) -> None:
-    direct = Direct(cast("LedgerLine", line))
-    wish, word = claim(), outcome()
-    job = direct.claim(wish)
-    assert job is not None
-    assert (job.id, job.token) == (wish.job_id, wish.token)
-    assert direct.finish(word) is State.SUCCEEDED
-    assert [(len(batch.claims), len(batch.outcomes)) for batch in line.batches] == [(1, 0), (0, 1)]
-
-
 def test_what_waits_while_a_statement_is_in_flight_becomes_the_next_one(
     line: Line, combiner: Combiner
 ) -> None:
     line.gate.clear()
     with ThreadPoolExecutor(21) as pool:
-        first = pool.submit(combiner.claim, claim())
+        first = pool.submit(claiming, combiner, claim())
         eventually(lambda: line.batches)
         words = [outcome() for _ in range(10)]
         wishes = [claim() for _ in range(10)]
-        asked = [pool.submit(combiner.finish, word) for word in words]
-        asked_too = [pool.submit(combiner.claim, wish) for wish in wishes]
+        asked = [pool.submit(finishing, combiner, word) for word in words]
+        asked_too = [pool.submit(claiming, combiner, wish) for wish in wishes]
         eventually(lambda: combiner._waiting.qsize() == 20)
         line.gate.set()
         assert first.result(10) is not None
@@ -96,10 +86,10 @@ def test_what_waits_while_a_statement_is_in_flight_becomes_the_next_one(
 def test_two_words_about_one_job_go_in_two_statements(line: Line, combiner: Combiner) -> None:
     line.gate.clear()
     with ThreadPoolExecutor(3) as pool:
-        pool.submit(combiner.claim, claim())
+        pool.submit(claiming, combiner, claim())
         eventually(lambda: line.batches)
         job_id = uuid4()
-        asked = [pool.submit(combiner.claim, claim(job_id)) for _ in range(2)]
+        asked = [pool.submit(claiming, combiner, claim(job_id)) for _ in range(2)]
         eventually(lambda: combiner._waiting.qsize() == 2)
         line.gate.set()
         tokens = {job.token for future in asked if (job := future.result(10))}
@@ -121,23 +111,23 @@ def test_one_that_cannot_be_written_does_not_hurt_its_neighbours(
     line.error = error
     line.gate.clear()
     with ThreadPoolExecutor(6) as pool:
-        pool.submit(combiner.claim, claim())
+        pool.submit(claiming, combiner, claim())
         eventually(lambda: line.batches)
         words = [outcome() for _ in range(5)]
         line.refused = {words[2].job_id}
-        asked = [pool.submit(combiner.finish, word) for word in words]
+        asked = [pool.submit(finishing, combiner, word) for word in words]
         eventually(lambda: combiner._waiting.qsize() == 5)
         line.gate.set()
         found = [future.exception(10) or future.result() for future in asked]
     assert found == [State.SUCCEEDED, State.SUCCEEDED, error, State.SUCCEEDED, State.SUCCEEDED]
-    assert combiner.finish(outcome()) is State.SUCCEEDED  # and the thread lives
+    assert finishing(combiner, outcome()) is State.SUCCEEDED  # and the thread lives
 
 
 def test_a_worker_that_stops_refuses_all_that_wait(line: Line, combiner: Combiner) -> None:
     wish = claim()
     line.refused, line.error = {wish.job_id}, Stopped()
     with pytest.raises(Stopped):
-        combiner.claim(wish)
+        claiming(combiner, wish)
 
 
 class Outage:
@@ -157,7 +147,7 @@ class Outage:
 @pytest.fixture
 def ledger_line(monkeypatch: pytest.MonkeyPatch) -> LedgerLine:
     monkeypatch.setattr(bookkeeping, "_PAUSES", (0.0,))
-    return LedgerLine(cast("Ledger", None), cast("Notices", None), give_up=lambda: False)
+    return LedgerLine(cast("Ledger", None), cast("Notices", None), "worker", give_up=lambda: False)
 
 
 def _with(line: LedgerLine, outage: Outage, *, stopping: bool = False) -> LedgerLine:

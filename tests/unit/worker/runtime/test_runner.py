@@ -1,11 +1,12 @@
 """One job from its claim to its outcome, with a bookkeeper that a test plays."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from billiard import common
 from prometheus_client import CollectorRegistry
@@ -17,7 +18,7 @@ from worker.ledger.engines import Ledger
 from worker.ledger.records import Claim, ClaimedJob, Outcome
 from worker.runtime.attempt import Attempt
 from worker.runtime.attendant import Attendant
-from worker.runtime.bookkeeping import Stopped
+from worker.runtime.bookkeeping import Answers, Batch, Stopped
 from worker.runtime.checkpoints import Checkpoints
 from worker.runtime.metrics import Metrics
 from worker.runtime.runner import Incarnation, PortError, Runner, check_ports
@@ -32,20 +33,27 @@ class Bookkeeper:
     def __init__(self) -> None:
         self.job: ClaimedJob | None = claimed()
         self.said: list[Outcome] = []
+        self.written: list[Batch] = []
         self.claim_error: Exception | None = None
         self.refusals: list[Exception] = []
         self.taken_away = False
 
-    def claim(self, claim: Claim) -> ClaimedJob | None:
-        if self.claim_error is not None:
+    def write(self, batch: Batch) -> Answers:
+        self.written.append(batch)
+        if self.claim_error is not None and batch.claims:
             raise self.claim_error
-        return self.job and claimed(id=claim.job_id, token=claim.token, kind=self.job.kind)
-
-    def finish(self, outcome: Outcome) -> State | None:
-        self.said.append(outcome)
-        if self.refusals:
+        self.said += batch.outcomes
+        if self.refusals and batch.outcomes:
             raise self.refusals.pop(0)
-        return None if self.taken_away else outcome.state
+        recorded = {} if self.taken_away else {said.job_id: said.state for said in batch.outcomes}
+        return Answers(claimed=self._claimed(batch.claims), recorded=recorded)
+
+    def _claimed(self, claims: Sequence[Claim]) -> dict[UUID, ClaimedJob]:
+        return {
+            claim.job_id: msgspec.structs.replace(self.job, id=claim.job_id, token=claim.token)
+            for claim in claims
+            if self.job is not None
+        }
 
 
 class Watcher:
@@ -93,9 +101,15 @@ def make(bookkeeper: Bookkeeper, watcher: Watcher, tmp_path: Path) -> Make:
             bookkeeper=bookkeeper,
             attendant=cast("Attendant", watcher),
             metrics=Metrics(CollectorRegistry()),
+            told_to_stop=lambda: False,
         )
 
     return runner
+
+
+def run(runner: Runner, job_id: UUID) -> Outcome | None:
+    """A job alone."""
+    return runner.run([job_id]).get(job_id)
 
 
 def answer(payload: Question, ctx: Context) -> Answer:
@@ -103,7 +117,7 @@ def answer(payload: Question, ctx: Context) -> Answer:
 
 
 def test_a_job_runs_from_its_claim_to_its_outcome(make: Make, bookkeeper: Bookkeeper) -> None:
-    outcome = make(answer).run(job_id := uuid4())
+    outcome = run(make(answer), job_id := uuid4())
     assert outcome is not None
     assert (outcome.state, outcome.job_id) == (State.SUCCEEDED, job_id)
     assert bookkeeper.said == [outcome]
@@ -111,13 +125,13 @@ def test_a_job_runs_from_its_claim_to_its_outcome(make: Make, bookkeeper: Bookke
 
 def test_a_job_that_cannot_be_had_is_not_run(make: Make, bookkeeper: Bookkeeper, watcher: Watcher) -> None:
     bookkeeper.job = None
-    assert make(answer).run(uuid4()) is None
+    assert run(make(answer), uuid4()) is None
     assert watcher.watched == []
 
 
 def test_a_job_that_was_taken_away_meanwhile_has_no_outcome(make: Make, bookkeeper: Bookkeeper) -> None:
     bookkeeper.taken_away = True
-    assert make(answer).run(uuid4()) is None
+    assert run(make(answer), uuid4()) is None
 
 
 def test_a_handler_gets_its_ports_by_their_types(make: Make) -> None:
@@ -128,7 +142,7 @@ def test_a_handler_gets_its_ports_by_their_types(make: Make) -> None:
         return Answer(text=port.text)
 
     handler.__annotations__["port"] = Port  # a local class
-    outcome = make(handler, {Port: Port()}).run(uuid4())
+    outcome = run(make(handler, {Port: Port()}), uuid4())
     assert outcome is not None
     assert outcome.result == b'{"text":"through the port"}'
 
@@ -142,7 +156,7 @@ def test_whatever_a_handler_raises_is_a_failed_attempt(
     def handler(_payload: Question, _ctx: Context) -> None:
         raise error
 
-    outcome = make(handler).run(uuid4())
+    outcome = run(make(handler), uuid4())
     assert outcome is not None
     assert outcome.state is State.RETRYING
     assert outcome.error is not None
@@ -159,7 +173,7 @@ def test_the_exit_of_a_process_that_was_told_to_end_is_no_outcome(
         raise SystemExit(-241)
 
     with pytest.raises(SystemExit):
-        make(handler).run(uuid4())
+        run(make(handler), uuid4())
     assert bookkeeper.said == []
 
 
@@ -171,20 +185,17 @@ def test_an_overrun_counts_however_the_handler_ends(make: Make, watcher: Watcher
         if ending == "raises":
             raise Retryable("something else", after=1.0)
 
-    outcome = make(handler).run(uuid4())
+    outcome = run(make(handler), uuid4())
     assert outcome is not None
     assert outcome.error is not None
     assert outcome.error.type == "DeadlineExceeded"
 
 
-def test_a_payload_of_another_version_fails_the_job(
-    make: Make, bookkeeper: Bookkeeper, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_payload_of_another_version_fails_the_job(make: Make, bookkeeper: Bookkeeper) -> None:
     runner = make(answer)
     assert bookkeeper.job is not None
-    wrong = claimed(kind=bookkeeper.job.kind, payload='{"no_field": 1}')
-    monkeypatch.setattr(bookkeeper, "claim", lambda _claim: wrong)
-    outcome = runner.run(wrong.id)
+    wrong = bookkeeper.job = claimed(kind=bookkeeper.job.kind, payload='{"no_field": 1}')
+    outcome = run(runner, wrong.id)
     assert outcome is not None
     assert (outcome.state, outcome.error and outcome.error.type) == (State.FAILED, "Fatal")
     assert outcome.error is not None
@@ -194,7 +205,7 @@ def test_a_payload_of_another_version_fails_the_job(
 def test_a_kind_that_this_worker_does_not_know_fails_the_job(make: Make, bookkeeper: Bookkeeper) -> None:
     runner = make(answer)
     bookkeeper.job = claimed(kind="of.tomorrow")
-    outcome = runner.run(uuid4())
+    outcome = run(runner, uuid4())
     assert outcome is not None
     assert (outcome.state, outcome.error and outcome.error.type) == (State.FAILED, "UnknownKind")
 
@@ -204,7 +215,7 @@ def test_the_artifacts_of_an_attempt_go_with_its_outcome(make: Make) -> None:
         with ctx.save_artifact("a") as file:
             file.write(b"content")
 
-    outcome = make(handler).run(uuid4())
+    outcome = run(make(handler), uuid4())
     assert outcome is not None
     assert [artifact.name for artifact in outcome.artifacts] == ["a"]
 
@@ -214,7 +225,7 @@ def test_an_outcome_that_cannot_be_recorded_becomes_one_that_can(
     make: Make, bookkeeper: Bookkeeper, refusal: Exception
 ) -> None:
     bookkeeper.refusals = [refusal]
-    outcome = make(answer).run(uuid4())
+    outcome = run(make(answer), uuid4())
     assert outcome is not None
     assert outcome.state is State.FAILED
     assert outcome.error is not None
@@ -229,7 +240,7 @@ def test_a_job_is_in_hand_from_its_claim_to_the_record_of_its_outcome(make: Make
         seen.append(runner.in_hand())
 
     runner = make(handler)
-    runner.run(job_id := uuid4())
+    run(runner, job_id := uuid4())
     assert seen == [{job_id}]
     assert runner.in_hand() == set()
 
@@ -241,12 +252,12 @@ def test_a_job_stays_in_hand_while_an_attempt_of_it_that_was_taken_away_ends(mak
     def handler(_payload: Question, _ctx: Context) -> None:
         if not seen:
             seen.append(runner.in_hand())
-            runner.run(job_id)
+            run(runner, job_id)
             seen.append(runner.in_hand())
 
     runner = make(handler)
     job_id = uuid4()
-    runner.run(job_id)
+    run(runner, job_id)
     assert seen == [{job_id}, {job_id}]
     assert runner.in_hand() == set()
 
@@ -254,7 +265,7 @@ def test_a_job_stays_in_hand_while_an_attempt_of_it_that_was_taken_away_ends(mak
 def test_a_worker_that_stops_turns_messages_away(make: Make, bookkeeper: Bookkeeper) -> None:
     runner = make(answer)
     runner.stopping = True
-    assert runner.run(job_id := uuid4()) is None
+    assert run(runner, job_id := uuid4()) is None
     assert runner.turned_away == [job_id]
     assert bookkeeper.said == []
 
@@ -262,7 +273,7 @@ def test_a_worker_that_stops_turns_messages_away(make: Make, bookkeeper: Bookkee
 def test_a_claim_that_a_stopping_worker_gave_up_is_turned_away(make: Make, bookkeeper: Bookkeeper) -> None:
     bookkeeper.claim_error = Stopped()
     runner = make(answer)
-    assert runner.run(job_id := uuid4()) is None
+    assert run(runner, job_id := uuid4()) is None
     assert runner.turned_away == [job_id]
 
 

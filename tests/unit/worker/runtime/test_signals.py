@@ -11,10 +11,12 @@ from celery.utils.dispatch import Signal
 from celery.worker import state as celery_state
 from prometheus_client import CollectorRegistry
 
+from tests.unit.worker.runtime.samples import ask
 from worker.runtime import signals as wiring
 from worker.runtime.metrics import Metrics
 from worker.runtime.observation import Observation
 from worker.runtime.process import Worker
+from worker.runtime.task import JobTask
 
 JOB = uuid4()
 
@@ -63,10 +65,23 @@ class Parts:
         self.told.append("begin_metrics")
 
 
-class Request:
+class Request(dict[str, Any]):
+    """Of Celery's requests and contexts, what the wiring reads of a message."""
+
+    name = "sample.ask"
+
     def __init__(self, task_id: str) -> None:
+        super().__init__(id=task_id)
+        self.request_dict = self
         self.id = task_id
-        self.name = "sample.ask"
+        self.task = JobTask(ask, cast("Any", None))
+
+
+class Sender:
+    """A task whose message Celery shows while it signals."""
+
+    def __init__(self, task_id: str) -> None:
+        self.request = Request(task_id)
 
 
 @pytest.fixture
@@ -135,7 +150,7 @@ def test_the_stages_of_a_process_reach_the_worker(parts: Parts) -> None:
 
 @pytest.mark.parametrize("error", [WorkerLostError("signal 9"), TimeLimitExceeded(5)])
 def test_the_death_of_a_child_is_a_loss(parts: Parts, error: Exception) -> None:
-    signals.task_failure.send(sender=None, task_id=str(JOB), exception=error)
+    signals.task_failure.send(sender=Sender(str(JOB)), task_id=str(JOB), exception=error)
     assert parts.lease is not None
     ((job_id, reason),) = parts.lease.lost_jobs
     assert job_id == JOB
@@ -144,7 +159,7 @@ def test_the_death_of_a_child_is_a_loss(parts: Parts, error: Exception) -> None:
 
 @pytest.mark.parametrize("error", [ValueError("x"), SoftTimeLimitExceeded()])
 def test_a_failure_that_its_process_survives_is_none(parts: Parts, error: Exception) -> None:
-    signals.task_failure.send(sender=None, task_id=str(JOB), exception=error)
+    signals.task_failure.send(sender=Sender(str(JOB)), task_id=str(JOB), exception=error)
     assert parts.lease is not None
     assert parts.lease.lost_jobs == []
 
@@ -166,7 +181,7 @@ def test_a_message_that_celery_drops_is_no_loss(parts: Parts) -> None:
 
 
 def test_foreign_ids_are_nobodys_loss(parts: Parts) -> None:
-    signals.task_failure.send(sender=None, task_id="no id", exception=WorkerLostError("x"))
+    signals.task_failure.send(sender=Sender("no id"), task_id="no id", exception=WorkerLostError("x"))
     signals.task_revoked.send(
         sender=None, request=Request("no id"), terminated=True, signum=15, expired=False
     )
@@ -177,7 +192,7 @@ def test_foreign_ids_are_nobodys_loss(parts: Parts) -> None:
 def test_a_child_of_the_pool_records_no_losses(parts: Parts) -> None:
     """The lease is its main process's."""
     parts.lease = None
-    signals.task_failure.send(sender=None, task_id=str(JOB), exception=WorkerLostError("x"))
+    signals.task_failure.send(sender=Sender(str(JOB)), task_id=str(JOB), exception=WorkerLostError("x"))
     signals.task_revoked.send(
         sender=None, request=Request(str(JOB)), terminated=True, signum=15, expired=False
     )

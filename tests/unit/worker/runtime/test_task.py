@@ -1,5 +1,6 @@
 """What Celery is told of a job that ran."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -20,10 +21,12 @@ class FakeRunner:
         self.state = state
         self.ran: list[UUID] = []
 
-    def run(self, job_id: UUID) -> Outcome | None:
-        self.ran.append(job_id)
-        if self.state is None:
-            return None
+    def run(self, job_ids: Sequence[UUID]) -> dict[UUID, Outcome]:
+        self.ran += job_ids
+        return {job_id: self._outcome(job_id) for job_id in job_ids} if self.state else {}
+
+    def _outcome(self, job_id: UUID) -> Outcome:
+        assert self.state is not None
         failure = None if self.state is State.SUCCEEDED else JobFailure(type="Retryable", message="busy")
         return Outcome(
             job_id=job_id, token=uuid4(), worker="worker", state=self.state, error=failure, delay=7.0
