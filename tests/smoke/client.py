@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import kombu
 import msgspec
@@ -16,7 +17,7 @@ from worker.contract.states import FINAL, LIVE, State
 from worker.enqueue import Enqueuer, enqueue, message_of, submission
 from worker.ledger import artifacts, jobs, transitions
 from worker.ledger.engines import Ledger
-from worker.ledger.records import Artifact, NewJob
+from worker.ledger.records import Artifact, Bundle, NewJob
 from worker.ledger.tables import jobs as jobs_table
 from worker.ledger.tables import queues, workers
 
@@ -56,6 +57,17 @@ class Client:
 
     def publish(self, prepared: Sequence[NewJob]) -> None:
         self._broker.publish([message_of(job) for job in prepared])
+
+    def submit_bundle(self, *prepared: NewJob) -> list[UUID]:
+        """Submit jobs, and publish them in one message."""
+        for job in prepared:
+            self.accept(job)
+        self.publish_bundle(prepared)
+        return [job.id for job in prepared]
+
+    def publish_bundle(self, prepared: Sequence[NewJob], copies: int = 1) -> None:
+        messages = tuple(message_of(job) for job in prepared)
+        self._broker.publish([Bundle(id=uuid4(), messages=messages) for _ in range(copies)])
 
     def job(self, job_id: UUID) -> Mapping[str, Any]:
         with self.ledger.read() as connection:
@@ -141,6 +153,12 @@ class Client:
         """Take every message of the queue out of the broker."""
         with kombu.Connection(self.broker_url) as connection:
             kombu.Queue(queue)(connection.channel()).purge()
+
+    def heartbeat(self, job_id: UUID) -> datetime:
+        """The last one of the worker that runs a job."""
+        wanted = select(workers.c.heartbeat_at).where(workers.c.id == jobs_table.c.worker_id)
+        with self.ledger.read() as connection:
+            return connection.execute(wanted.where(jobs_table.c.id == job_id)).scalar_one()
 
     def leases(self) -> set[str]:
         """The names of the workers that hold a lease."""

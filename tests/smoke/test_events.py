@@ -83,6 +83,21 @@ def test_a_cancelled_job(listener: Listener, client: Client, queue: str, gate: P
     _hears(listener, job_id, ["task-received", "task-started", "task-revoked"])
 
 
+def test_each_job_of_a_bundle_under_its_own_id(listener: Listener, client: Client, queue: str) -> None:
+    echo, fatal = client.prepare("probe.echo", queue, text="a secret"), client.prepare("probe.fatal", queue)
+    flaky = client.prepare("probe.flaky", queue, failures=1)
+    client.submit_bundle(echo, fatal, flaky)
+    begun = ["task-received", "task-started"]
+    _hears(listener, echo.id, [*begun, "task-succeeded"])
+    _hears(listener, fatal.id, [*begun, "task-failed"])
+    _hears(listener, flaky.id, [*begun, "task-retried", *begun, "task-succeeded"])
+    received = listener.of(echo.id)[0]
+    assert (received["name"], received["args"]) == ("probe.echo", "text")
+    assert listener.of(echo.id)[2]["result"] == listener.of(flaky.id)[-1]["result"] == "'succeeded'"
+    assert listener.of(fatal.id)[2]["exception"] == "JobFailed('Fatal')"
+    assert "a secret" not in str(listener.of(echo.id))
+
+
 def _hears(listener: Listener, job_id: UUID, types: list[str]) -> None:
     eventually(lambda: len(listener.types(job_id)) >= len(types))
     assert listener.types(job_id) == types

@@ -17,6 +17,7 @@ from tests.smoke.process import WorkerNode
 from worker.contract.queues import Pool
 from worker.contract.states import State
 from worker.ledger.ids import new_id
+from worker.message import BUNDLE
 
 
 def test_a_doubled_message_runs_its_job_once(client: Client, queue: str, gate: Path) -> None:
@@ -64,6 +65,24 @@ def test_a_message_of_an_unknown_kind_leaves_its_job_queued(client: Client, queu
         pytest.param({"headers": {"id": None}}, "no_job_id", id="no id"),
         pytest.param({"headers": {"task": ""}}, "unknown_kind", id="no kind"),
         pytest.param({"headers": {"task": "probe.of_tomorrow"}}, "unknown_kind", id="an unknown kind"),
+        pytest.param({"headers": {"task": BUNDLE, "jobs": []}}, "no_job_id", id="a bundle of nothing"),
+        pytest.param({"headers": {"task": BUNDLE, "jobs": 7}}, "no_job_id", id="a bundle of a number"),
+        pytest.param(
+            {
+                "headers": {
+                    "task": BUNDLE,
+                    "kind": "probe.echo",
+                    "jobs": [[str(new_id()), ""], ["no uuid", ""]],
+                }
+            },
+            "no_job_id",
+            id="a bundle with an id that is none",
+        ),
+        pytest.param(
+            {"headers": {"task": BUNDLE, "kind": "probe.of_tomorrow", "jobs": [[str(new_id()), ""]]}},
+            "unknown_kind",
+            id="a bundle of an unknown kind",
+        ),
         pytest.param({"body": b"\x00\xff not JSON"}, "malformed", id="a body that is no JSON"),
         pytest.param({"body": b'{"a": "dict"}'}, "malformed", id="a body of another shape"),
         pytest.param({"body": b"[" * 100_000}, "malformed", id="a body that is too deep"),

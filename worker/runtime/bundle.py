@@ -85,10 +85,11 @@ class Bundle:
         return bool(self._waiting) and self._clock() - self._seen > FRESH
 
     def unsaid(self, least: float = 0.0) -> Batch:
-        """What the ledger is to be told: of outcomes none, unless the oldest is held for `least` seconds."""
+        """What the ledger is to be told: nothing, where outcomes are all and are held for less than `least`."""
         with self._lock:
-            outcomes = self._held.values() if self._clock() - self._told >= least else ()
-            return Batch(outcomes=list(outcomes), returned=list(self._returning.values()))
+            if not self._returning and self._clock() - self._told < least:
+                return Batch()
+            return Batch(outcomes=list(self._held.values()), returned=list(self._returning.values()))
 
     def said(self, batch: Batch, answers: Answers) -> None:
         """Note that the ledger was told."""

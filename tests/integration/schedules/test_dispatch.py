@@ -131,6 +131,49 @@ def test_jobs_that_must_run_alone_share_one_lane(ledger: Ledger, broker: Broker,
     assert depths(broker) == {"isolation": 10}
 
 
+def test_a_backlog_of_short_jobs_is_published_in_bundles_and_no_more_of_it_than_without(
+    ledger: Ledger, broker: Broker, metrics: Metrics
+) -> None:
+    part = Dispatch(ledger, broker, depth=120, metrics=metrics, short=["report.brief"])
+    ids = submit(ledger, 150, queue="report", kind="report.brief")
+    submit(ledger, 5, queue="email", kind="report.brief")
+
+    for _ in range(3):
+        tick(ledger, part)
+
+    assert depths(broker) == {"report": 3, "email": 5}, "of 50, 50 and 20; and too few for bundles"
+    assert published(ledger, ids) == ids[:120]
+    sample = metrics.registry.get_sample_value
+    assert sample("jobyard_beat_dispatched_total", {"lane": "report"}) == 120
+
+
+def test_a_flushed_broker_has_room_whatever_the_ledger_believes(
+    ledger: Ledger, broker: Broker, metrics: Metrics, redis_client: redis.Redis
+) -> None:
+    part = Dispatch(ledger, broker, depth=100, metrics=metrics, short=["report.brief"])
+    submit(ledger, 200, queue="report", kind="report.brief")
+    tick(ledger, part)
+    assert depths(broker) == {"report": 2}
+    redis_client.flushdb()
+
+    tick(ledger, part)
+
+    assert depths(broker) == {"report": 2}
+
+
+def test_a_job_under_which_a_process_died_is_published_for_itself(
+    ledger: Ledger, broker: Broker, metrics: Metrics
+) -> None:
+    ids = submit(ledger, 20, queue="report", kind="report.brief")
+    with ledger.write() as connection:
+        change(connection, ids[3], shared_losses="1")
+        change(connection, ids[7], overran="true")
+
+    tick(ledger, Dispatch(ledger, broker, depth=100, metrics=metrics, short=["report.brief"]))
+
+    assert depths(broker) == {"report": 2 + 2}, "two bundles of the 18, and the two"
+
+
 class DownWhilePublishing(Broker):
     """Dies between the commit and the publication."""
 

@@ -14,11 +14,15 @@ from sqlalchemy.exc import OperationalError
 
 from tests.awaiting import eventually
 from tests.unit.worker.runtime.samples import ask, claimed
+from worker.contract.states import State
 from worker.ledger import leases, transitions
 from worker.ledger.engines import Ledger
+from worker.ledger.records import Claim, ClaimedJob, Outcome
 from worker.runtime import attendant as attendants
 from worker.runtime.attempt import Attempt
 from worker.runtime.attendant import Attendant
+from worker.runtime.bookkeeping import Answers, Batch
+from worker.runtime.bundle import Bundle
 from worker.runtime.checkpoints import Checkpoints
 from worker.storage import Storage
 
@@ -215,3 +219,70 @@ def test_the_kernel_waits_for_the_earliest_deadline(make: Make, tmp_path: Path, 
             stack.enter_context(attendant.watch(attempt_of(tmp_path, deadline=deadline)))
         alarms.clear()
         eventually(lambda: any(45 < seconds < 60 for seconds in alarms))
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[Batch]:
+    """What the ledger was told of bundles; it takes every word."""
+    batches: list[Batch] = []
+
+    def settle(_connection: object, batch: Batch, _worker: str) -> Answers:
+        batches.append(batch)
+        return Answers(recorded={outcome.job_id: outcome.state for outcome in batch.outcomes})
+
+    monkeypatch.setattr(attendants, "settle", settle)
+    return batches
+
+
+def bundle_of(count: int) -> tuple[Bundle, list[ClaimedJob]]:
+    """A bundle of which one job ended and the next one runs."""
+    jobs = [claimed() for _ in range(count)]
+    wishes = [Claim(job_id=job.id, token=job.token, worker_id=uuid4(), alone=False) for job in jobs]
+    bundle = Bundle(wishes)
+    bundle.claimed(jobs)
+    bundle.begin()
+    bundle.end(Outcome(job_id=jobs[0].id, token=jobs[0].token, worker="worker", state=State.SUCCEEDED))
+    bundle.begin()
+    return bundle, jobs
+
+
+@pytest.mark.parametrize("jobs", ["one", "many"])
+def test_of_a_bundle_everything_is_settled_before_an_overrun_takes_the_process(
+    make: Make, tmp_path: Path, signals: list[int], told: list[Batch], jobs: Jobs
+) -> None:
+    bundle, (first, late, *others) = bundle_of(4)
+    attempt = attempt_of(tmp_path, deadline=0.03, id=late.id, token=late.token)
+    attempt.bundle = bundle
+    with make(jobs).watch(attempt):
+        eventually(lambda: signals and told)
+    (word,) = told
+    assert [outcome.job_id for outcome in word.outcomes] == [first.id]
+    assert {job.id for job in word.returned} == {job.id for job in others}
+    assert bundle.begin() is None
+    assert bundle.in_hand() == {late.id}
+
+
+def test_a_process_does_not_die_under_outcomes_that_the_ledger_does_not_know(
+    make: Make, tmp_path: Path, signals: list[int], ledger: FakeLedger, told: list[Batch]
+) -> None:
+    ledger.failures = [OperationalError("statement", {}, Exception("away")) for _ in range(9)]
+    bundle, (_, late, *_) = bundle_of(3)
+    attempt = attempt_of(tmp_path, deadline=0.0, id=late.id, token=late.token)
+    attempt.bundle = bundle
+    with make("one").watch(attempt):
+        eventually(lambda: signals)
+        assert ledger.failures == []
+        assert told
+
+
+def test_an_outcome_is_not_held_for_as_long_as_the_next_handler_runs(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[Batch]
+) -> None:
+    monkeypatch.setattr(attendants, "HELD", 0.05)
+    bundle, (first, second, *_) = bundle_of(3)
+    attempt = attempt_of(tmp_path, id=second.id, token=second.token)
+    attempt.bundle = bundle
+    with make("one").watch(attempt):
+        eventually(lambda: told)
+    assert [outcome.job_id for outcome in told[0].outcomes] == [first.id]
+    assert told[0].returned == []

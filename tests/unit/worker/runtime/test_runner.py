@@ -16,6 +16,7 @@ from worker.contract import Context, Retryable
 from worker.contract.states import State
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Claim, ClaimedJob, Outcome
+from worker.runtime import bundle as bundles
 from worker.runtime.attempt import Attempt
 from worker.runtime.attendant import Attendant
 from worker.runtime.bookkeeping import Answers, Batch, Stopped
@@ -288,3 +289,83 @@ def test_a_kind_whose_port_nobody_serves_stops_the_worker_at_boot() -> None:
     with pytest.raises(PortError, match=r"sample\.made: no adapter serves its port wire: Telegraph"):
         check_ports({kind.name: kind}, {})
     check_ports({kind.name: kind}, {Telegraph: Telegraph})
+
+
+def test_the_jobs_of_a_bundle_share_their_statements(make: Make, bookkeeper: Bookkeeper) -> None:
+    ids = [uuid4() for _ in range(4)]
+    outcomes = make(answer).run(ids)
+    assert list(outcomes) == ids
+    assert {outcome.state for outcome in outcomes.values()} == {State.SUCCEEDED}
+    assert [(len(word.claims), len(word.outcomes)) for word in bookkeeper.written] == [(4, 0), (0, 4)]
+
+
+@pytest.mark.parametrize(("count", "alone"), [(1, True), (2, False)])
+def test_a_job_in_a_bundle_is_not_alone_in_its_process(
+    make: Make, bookkeeper: Bookkeeper, count: int, *, alone: bool
+) -> None:
+    runner = make(answer)
+    runner._alone = True
+    runner.run([uuid4() for _ in range(count)])
+    assert {wish.alone for wish in bookkeeper.written[0].claims} == {alone}
+
+
+def test_what_a_handler_raises_is_its_own_jobs_affair(make: Make) -> None:
+    calls: list[str] = []
+
+    def handler(_payload: Question, ctx: Context) -> None:
+        calls.append(ctx.job_id)
+        if len(calls) == 2:
+            raise ValueError("no")
+
+    states = [outcome.state for outcome in make(handler).run([uuid4() for _ in range(3)]).values()]
+    assert states == [State.SUCCEEDED, State.RETRYING, State.SUCCEEDED]
+
+
+def test_one_outcome_of_a_bundle_that_cannot_be_recorded_does_not_hurt_the_others(
+    make: Make, bookkeeper: Bookkeeper
+) -> None:
+    bookkeeper.refusals = [ValueError("all"), ValueError("the first")]
+    first, *others = make(answer).run([uuid4() for _ in range(3)]).values()
+    assert first.error is not None
+    assert first.error.type == "OutcomeUnrecordable"
+    assert {outcome.state for outcome in others} == {State.SUCCEEDED}
+
+
+def test_a_worker_that_is_told_to_stop_begins_no_further_job_of_a_bundle(
+    make: Make, bookkeeper: Bookkeeper
+) -> None:
+    runner = make(answer)
+    runner._told_to_stop = lambda: True
+    ids = [uuid4() for _ in range(3)]
+    assert list(runner.run(ids)) == ids[:1]
+    last = bookkeeper.written[-1]
+    assert [outcome.job_id for outcome in last.outcomes] == ids[:1]
+    assert {job.id for job in last.returned} == set(ids[1:])
+    assert runner.in_hand() == set()
+
+
+def test_the_claims_of_what_waits_are_seen_again_before_it_begins(
+    make: Make, bookkeeper: Bookkeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tokens are the same; what is no longer to be had, or was cancelled, does not begin."""
+    monkeypatch.setattr(bundles, "FRESH", -1.0)
+    ran: list[str] = []
+
+    def handler(_payload: Question, ctx: Context) -> None:
+        ran.append(ctx.job_id)
+        assert bookkeeper.job is not None
+        bookkeeper.job = msgspec.structs.replace(bookkeeper.job, cancel_requested=True)
+
+    ids = [uuid4() for _ in range(2)]
+    outcomes = make(handler).run(ids)
+    assert [outcome.state for outcome in outcomes.values()] == [State.SUCCEEDED, State.CANCELLED]
+    assert ran == [str(ids[0])]
+    first, second = (word.claims for word in bookkeeper.written[:2])
+    assert second == first[1:]
+
+    bookkeeper.job = claimed(kind=bookkeeper.job.kind) if bookkeeper.job else None
+
+    def taken_away(_payload: Question, _ctx: Context) -> None:
+        bookkeeper.job = None
+
+    assert list(make(taken_away).run(ids)) == ids[:1]

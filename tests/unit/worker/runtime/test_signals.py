@@ -211,3 +211,12 @@ def test_what_is_no_message_is_counted(parts: Parts) -> None:
     signals.task_received.send(sender=None, request=Request("no id"))
     for reason in ("unknown_kind", "malformed", "no_job_id"):
         assert parts.registry.get_sample_value("jobyard_messages_dropped_total", {"reason": reason}) == 1
+
+
+def test_with_the_process_of_a_bundle_all_its_jobs_are_lost(parts: Parts) -> None:
+    jobs = [uuid4() for _ in range(3)]
+    sender = Sender("a bundle")
+    sender.request["jobs"] = [[str(job_id), ""] for job_id in jobs]
+    signals.task_failure.send(sender=sender, task_id="a bundle", exception=WorkerLostError("signal 9"))
+    assert parts.lease is not None
+    assert [job_id for job_id, _ in parts.lease.lost_jobs] == jobs

@@ -11,6 +11,7 @@ from celery.exceptions import Ignore, Retry
 from tests.unit.worker.runtime.samples import ask
 from worker.contract.states import State
 from worker.ledger.records import JobFailure, Outcome
+from worker.message import BUNDLE
 from worker.runtime import task as tasks
 from worker.runtime.runner import Runner
 from worker.runtime.task import JobFailed, JobTask
@@ -104,3 +105,40 @@ def test_a_cancelled_job_is_revoked_even_while_the_broker_is_away(monkeypatch: p
         call(task, str(uuid4()))
     ((event, fields),) = sent
     assert (event, fields["retry"]) == ("task-revoked", False)
+
+
+def bundle_task(state: State | None) -> tuple[JobTask, FakeRunner]:
+    task, runner = task_of(state)
+    return cast("JobTask", task.app.tasks[BUNDLE]), runner
+
+
+def call_bundle(task: JobTask, **headers: Any) -> Any:
+    task.push_request(id=str(uuid4()), **headers)
+    try:
+        return task()
+    finally:
+        task.pop_request()
+
+
+def test_a_bundle_runs_its_jobs_and_sums_up_what_they_ended_in() -> None:
+    task, runner = bundle_task(State.RETRYING)
+    ids = [uuid4() for _ in range(3)]
+    said = call_bundle(task, kind=ask.name, jobs=[[str(job_id), ""] for job_id in ids])
+    assert runner.ran == ids
+    assert said == ",".join(["retrying:Retryable"] * 3)
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({"kind": ask.name, "jobs": [["no id", ""]]}, "no_job_id"),
+        ({"kind": "of.tomorrow", "jobs": [[str(uuid4()), ""]]}, "unknown_kind"),
+        ({"jobs": [[str(uuid4()), ""]]}, "unknown_kind"),
+    ],
+)
+def test_a_bundle_that_is_none_or_of_an_unknown_kind_is_ignored(headers: dict[str, Any], why: str) -> None:
+    task, runner = bundle_task(State.SUCCEEDED)
+    with pytest.raises(Ignore):
+        call_bundle(task, **headers)
+    assert runner.ran == []
+    assert task.unfit(headers) == why

@@ -1,0 +1,1 @@
+"""Jobs that cost nothing themselves."""
