@@ -8,6 +8,7 @@ import msgspec
 
 _THREADS = ("email", "web", "webhook")
 _PREFORK = ("report", "database")
+_SHORT = {True: "short", False: "brief"}  # by whether it runs among threads: what travels in bundles
 _NEXT_CENTURY = "2100-01-01T00:00:00Z"
 
 
@@ -70,9 +71,8 @@ def _out_of_memory(dice: Random) -> Wish:
 
 def _killer(dice: Random, *, threads: bool = False) -> Wish:
     ending = dice.choice(("exit", "crash"))
-    return Wish(
-        kind=_of(dice, threads=threads), payload={"ending": ending}, expected=("failed",), deadly=True
-    )
+    kind = _of(dice, threads=threads, short=True)
+    return Wish(kind=kind, payload={"ending": ending}, expected=("failed",), deadly=True)
 
 
 def _killer_among_others(dice: Random) -> Wish:
@@ -125,8 +125,10 @@ def wishes(seed: int, journal: str) -> Iterator[Wish]:
 
 
 def _any(dice: Random) -> str:
-    return _of(dice, threads=dice.random() < 0.8)  # noqa: PLR2004 - three of five queues, and more slots
+    threads = dice.random() < 0.8  # noqa: PLR2004 - three of five queues, and more slots
+    return _of(dice, threads=threads, short=True)
 
 
-def _of(dice: Random, *, threads: bool) -> str:
-    return f"chaos.{dice.choice(_THREADS if threads else _PREFORK)}"
+def _of(dice: Random, *, threads: bool, short: bool = False) -> str:
+    names = _THREADS if threads else _PREFORK
+    return f"chaos.{dice.choice((*names, _SHORT[threads]) if short else names)}"

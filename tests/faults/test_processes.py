@@ -4,9 +4,10 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -17,9 +18,19 @@ from ops.chaos.rig import Rig
 from tests.awaiting import eventually
 from tests.faults import steps
 from tests.faults.bystander import KINDS, Bystander, seconds_between
+from worker.broker import Broker
+from worker.contract.states import Priority
+from worker.ledger.records import Bundle, Message
 
 RUNS_AGAIN = 15.0  # seconds after the death of its worker
 LEASE = 8.0  # seconds, the default
+KILLER = 4  # its place in a bundle
+
+_NEXT_CENTURY = "2100-01-01T00:00:00Z"
+_MAKE_DUE = """
+    UPDATE jobs SET state = 'queued', due_at = now(), published_at = now(), publications = 1
+    WHERE id = ANY(CAST(%s AS uuid[])) RETURNING id, kind, queue
+"""
 
 
 def test_a_job_whose_pool_child_died_runs_again_at_once(bystander: Bystander) -> None:
@@ -74,6 +85,45 @@ def test_a_killer_among_others_ends_failed_and_its_neighbours_spend_nothing(byst
     bystander.succeeded(neighbours, 30.0)
     for job_id in neighbours:
         assert "failed" not in bystander.outcomes(job_id)
+
+
+@pytest.mark.parametrize("kind", ["brief", "short"], ids=["prefork", "threads"])
+def test_a_killer_in_a_bundle_ends_failed_and_its_neighbours_are_not_charged(
+    rig: Rig, bystander: Bystander, kind: str
+) -> None:
+    ids = [
+        bystander.submit(
+            kind, options={"scheduled_at": _NEXT_CENTURY}, ending="crash" if number == KILLER else "well"
+        )
+        for number in range(10)
+    ]
+    _publish_as_bundle(rig, ids)
+    (killer,) = bystander.ended([ids.pop(KILLER)], 60.0)
+    assert (killer["state"], killer["error"]["type"]) == ("failed", "Lost")
+    bystander.succeeded(ids, 30.0)
+    for job_id in ids:
+        *before, last = bystander.outcomes(job_id)
+        assert (set(before) <= {"lost", "handed_back"}, last) == (True, "succeeded")
+        assert len(before) <= 2
+
+
+def _publish_as_bundle(rig: Rig, ids: list[str]) -> None:
+    """What waits for the next century becomes due, and travels in one message."""
+    rows = rig.sql(_MAKE_DUE, ids)
+    messages = [
+        Message(
+            job_id=UUID(str(job_id)),
+            kind=kind,
+            queue=queue,
+            priority=Priority.NORMAL,
+            description="",
+            request_id=None,
+            alone=False,
+        )
+        for job_id, kind, queue in sorted(rows, key=lambda row: ids.index(str(row[0])))
+    ]
+    with closing(Broker(rig.broker_url)) as broker:
+        broker.publish([Bundle(id=uuid4(), messages=tuple(messages))])
 
 
 def test_nothing_due_waits_for_a_dead_beat_while_another_one_lives(rig: Rig, bystander: Bystander) -> None:

@@ -85,7 +85,7 @@ class Bundle:
         return bool(self._waiting) and self._clock() - self._seen > FRESH
 
     def unsaid(self, least: float = 0.0) -> Batch:
-        """What the ledger is to be told: nothing, where outcomes are all and are held for less than `least`."""
+        """What the ledger is to be told: nothing while outcomes are all, and held for less than `least`."""
         with self._lock:
             if not self._returning and self._clock() - self._told < least:
                 return Batch()

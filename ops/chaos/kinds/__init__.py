@@ -1,1 +1,1 @@
-"""The kinds of a chaos run, one for each queue; a platform knows them only where JOBYARD_KINDS names them."""
+"""The kinds of a chaos run: one for each queue, two of them for bundles too; JOBYARD_KINDS names the package."""

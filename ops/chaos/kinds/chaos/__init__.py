@@ -1,1 +1,1 @@
-"""The same script on every queue, and so on every pool."""
+"""The same script on every queue, and so on every pool; the short kinds travel in bundles too."""

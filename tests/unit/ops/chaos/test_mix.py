@@ -36,7 +36,7 @@ def test_the_platform_accepts_every_wish() -> None:
 
 def test_a_long_mix_holds_every_kind_and_every_end() -> None:
     mix = first(1, 5000)
-    kinds = {"email", "web", "webhook", "report", "database", "keyed"}
+    kinds = {"email", "web", "webhook", "report", "database", "keyed", "brief", "short"}
     assert {wish.kind for wish in mix} == {f"chaos.{name}" for name in kinds}
     ends = Counter(wish.expected for wish in mix)
     assert set(ends) == {("succeeded",), ("failed",), ("scheduled",), ("cancelled", "succeeded")}
