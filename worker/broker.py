@@ -179,7 +179,7 @@ class Broker:
             producer = self._open()
             _queue(name, None if is_redis(self._url) else _QUORUM)(producer.channel).declare()
             with self._confirmed(1), producer.batch():
-                producer.publish(_BODY, exchange="", routing_key=name, mandatory=True)
+                producer.publish(BODY, exchange="", routing_key=name, mandatory=True)
         except self._errors as error:
             self._lost(error)
 
