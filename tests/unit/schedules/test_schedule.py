@@ -59,7 +59,7 @@ def test_a_file_is_a_schedule_named_after_it(tmp_path: Path, enqueuer: Enqueuer)
     job = enqueuer.prepare(loaded.submission, UUID(int=1), request_id=None)
     assert (job.kind, job.payload, job.tags) == (
         "test.greet",
-        b'{"name":"Ada","tone":"warm"}',
+        b'{"name":"Ada"}',
         ["schedule:morning"],
     )
     assert loaded.next(NINE) == datetime(2026, 1, 2, 8, tzinfo=UTC)
