@@ -80,13 +80,13 @@ class Dispatch:
         """Publish a batch of each queue."""
         if not todo.publishable:
             return False
-        self._mark.look()  # first, or what was lost would have to wait for those that are younger
         with self._ledger.write() as connection:
             open_lanes = messages.publishable_lanes(connection)
             workers = leases.consumers(connection) if self._short else {}
             believed = messages.published_in(connection, {queue for queue, _ in open_lanes}, self._depth)
         lanes = {(queue, alone): ISOLATION.name if alone else queue for queue, alone in open_lanes}
         depths = self._broker.depths(set(lanes.values()))
+        self._mark.look()  # after the depths: room that a loss made is for what was lost, not for the younger
         more = sent = False
         for (queue, alone), lane in lanes.items():
             held = depths[lane] if alone else self._held(depths[lane], believed[queue])

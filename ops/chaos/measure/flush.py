@@ -24,8 +24,11 @@ def measure(bench: Bench, queued: int) -> Iterator[Claim]:
     calm, *_ = _drain(bench, queued, flush=False)
     struck, pause, held = _drain(bench, queued, flush=True)
     yield at_most(f"broker flushed with {held} queued: work goes on", LIMIT, [pause])
-    later = [with_it - without for with_it, without in zip(struck, calm, strict=True)]
-    yield at_most("and no job waits longer than without the flush, but for", LIMIT, later)
+    # Of one run alone, so that it holds on a machine that others use too.
+    overtaken = [start - turn for start, turn in zip(struck, sorted(struck), strict=True)]
+    yield at_most("and no job begins later than in its turn, but for", LIMIT, overtaken)
+    longer = [with_it - without for with_it, without in zip(struck, calm, strict=True)]
+    yield at_most("and none waits longer than in a run without the flush, but for", LIMIT, longer)
 
 
 def _drain(bench: Bench, queued: int, *, flush: bool) -> tuple[list[float], float, int]:

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from uuid import UUID
@@ -152,6 +152,28 @@ def test_what_was_lost_goes_before_what_is_younger(
     redis_client.flushall()
 
     dispatch.run(todo(publishable=True))
+
+    assert carried(redis_client) == ids[:10]
+
+
+def test_what_is_lost_while_a_beat_looks_goes_before_what_is_younger_too(
+    ledger: Ledger,
+    broker: Broker,
+    metrics: Metrics,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dispatch = Dispatch(ledger, broker, 10, metrics)
+    ids = submit(ledger, 25)
+    dispatch.run(todo(publishable=True))
+
+    def flushed_depths(names: Collection[str]) -> dict[str, int]:
+        redis_client.flushall()
+        return dict.fromkeys(names, 0)
+
+    with monkeypatch.context() as unlucky:
+        unlucky.setattr(broker, "depths", flushed_depths)
+        dispatch.run(todo(publishable=True))
 
     assert carried(redis_client) == ids[:10]
 
