@@ -27,6 +27,7 @@ class Bundle:
 
     def __init__(self, wishes: Sequence[Claim], clock: Callable[[], float] = time.monotonic) -> None:
         """Args: clock: seconds that only grow, also while the process is stopped."""
+        self.alone = len(wishes) == 1
         self._clock = clock
         self._lock = threading.Lock()
         self._wishes = {wish.job_id: wish for wish in wishes}  # of all that have not begun

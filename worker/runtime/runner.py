@@ -1,6 +1,7 @@
 """Running the jobs of a message: claims first, then the handlers, then the outcomes. One runner a process."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
@@ -137,6 +138,9 @@ class Runner:
             bundle.end(self._attempt(job, bundle))
             self._look_up(bundle)
         self._tell(bundle, bundle.unsaid())
+        if not bundle.alone:
+            states = Counter(outcome.state.value for outcome in bundle.recorded.values())
+            logger.info("bundle_ended", began=len(began), **states)
         for job_id, job in began.items():
             if job_id in bundle.recorded:
                 self._metrics.ended(job.kind, bundle.recorded[job_id].state)
@@ -166,7 +170,10 @@ class Runner:
             ),
         ):
             outcome = self._handle(kind, attempt)
-            logger.info(
+            # Two thirds of what a short job in a bundle costs would be its line; the ledger has its history.
+            quiet = outcome.state is State.SUCCEEDED and not bundle.alone
+            logger.log(
+                "DEBUG" if quiet else "INFO",
                 "attempt_ended",
                 outcome=outcome.state.value,
                 error=outcome.error.type if outcome.error else None,
