@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.chaos.rabbitmq import MISSING, installed
 from tests import rabbitmq as rabbitmqs
 from tests import servers
 from tests.rabbitmq import RabbitMQ
@@ -47,8 +48,8 @@ def embedded() -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMQ]:
     """RabbitMQ, where it is installed: one node, whose queues the tests share."""
-    if rabbitmqs.program("rabbitmq-server") is None:
-        pytest.skip(rabbitmqs.MISSING)
+    if not installed():
+        pytest.skip(MISSING)
     with rabbitmqs.running() as started:
         yield started
 

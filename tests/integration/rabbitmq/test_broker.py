@@ -7,6 +7,7 @@ from typing import Any
 import kombu
 import pytest
 from amqp.exceptions import PreconditionFailed
+from sqlalchemy import make_url
 
 from ops.chaos.proxy import Proxy
 from ops.embedded.ports import free_ports
@@ -17,6 +18,7 @@ from tests.unit.worker.test_broker import message
 from worker.broker import DROPPED, Broker, BrokerDown
 from worker.contract.states import Priority
 
+WRONG = "not-the-password"
 BOUND = 10.0  # seconds within which whatever is asked ends
 
 
@@ -135,7 +137,7 @@ def test_of_several_servers_one_that_is_there_is_taken(rabbitmq: RabbitMQ) -> No
 
 
 def test_a_wrong_password_is_an_outage_that_says_no_password(rabbitmq: RabbitMQ) -> None:
-    wrong = Broker(rabbitmq.url.replace("hunter2", "not-the-password"))
+    wrong = Broker(make_url(rabbitmq.url).set(password=WRONG).render_as_string(hide_password=False))
     with pytest.raises(BrokerDown) as caught:
         wrong.publish([message()])
     assert "not-the-password" not in str(caught.value)

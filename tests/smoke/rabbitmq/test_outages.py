@@ -118,6 +118,30 @@ def test_workers_go_on_while_rabbitmq_is_short_of_memory_and_what_was_accepted_r
     _ran_once(client, fleet, running + fresh)
 
 
+def test_jobs_whose_worker_died_before_it_could_acknowledge_them_do_not_run_again(
+    rabbitmq: RabbitMQ, platform: Platform, client: Client, gate: Path
+) -> None:
+    """RabbitMQ delivers their messages once more, and finds what the ledger says."""
+    with Proxy(rabbitmq.port) as wire:
+        url = through(platform.settings.broker_url or "", wire.port)
+        with platform.worker("threads", "database", settings={"JOBYARD_BROKER_URL": url}) as first:
+            first.ready()
+            ids = client.submit_many("probe.wait", "database", 3, gate=str(gate))
+            for job_id in ids:
+                client.running(job_id)
+            wire.swallow()
+            gate.touch()
+            client.all_ended(ids)
+            first.kill("SIGKILL")
+    eventually(lambda: client.depth("database") == 3, RESUMED)  # they come back
+    with platform.worker("threads", "database") as second:
+        second.ready()
+        client.succeeded(client.submit("probe.echo", "database"))
+        eventually(lambda: rabbitmq.messages()["database"] == 0)
+    for job_id in ids:
+        assert client.outcomes(job_id) == ["succeeded"]
+
+
 def test_a_queue_that_somebody_deleted_is_there_again_and_its_jobs_run(
     rabbitmq: RabbitMQ, fleet: Fleet, client: Client, gate: Path
 ) -> None:
