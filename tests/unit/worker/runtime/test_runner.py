@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 from billiard import common
+from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from tests.unit.worker.runtime.samples import Answer, Question, claimed, kind_of
@@ -369,3 +370,14 @@ def test_the_claims_of_what_waits_are_seen_again_before_it_begins(
         bookkeeper.job = None
 
     assert list(make(taken_away).run(ids)) == ids[:1]
+
+
+def test_a_job_that_succeeds_in_a_bundle_has_no_line_in_the_log(make: Make) -> None:
+    lines: list[str] = []
+    sink = logger.add(lambda line: lines.append(line.strip()), format="{message}", level="INFO")
+    try:
+        make(answer).run([uuid4(), uuid4()])
+        make(answer).run([uuid4()])
+    finally:
+        logger.remove(sink)
+    assert lines == ["bundle_ended", "attempt_ended"]
