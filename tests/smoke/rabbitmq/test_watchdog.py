@@ -38,7 +38,7 @@ def test_a_worker_whose_loop_hangs_gives_up_and_what_it_had_runs_elsewhere(
 def test_a_worker_that_rabbitmq_sends_nothing_any_more_leaves_and_the_next_one_works(
     start_worker: StartWorker, client: Client, platform: Platform, pool: Pool
 ) -> None:
-    worker = start_worker(pool, settings=SETTINGS)
+    worker = start_worker(pool, grace=GRACE, settings=SETTINGS)
     _stop_hearing(platform, worker)
     waiting = client.submit_many("probe.echo", "database", 3)
     assert worker.stopped(NOTICED) == os.EX_TEMPFAIL
