@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import kombu
 import msgspec
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 
 from tests.awaiting import eventually
 from tests.smoke.probes import CATALOG
 from worker.broker import Broker
 from worker.contract.states import FINAL, LIVE, State
 from worker.enqueue import Enqueuer, enqueue, message_of, submission
-from worker.ledger import artifacts, jobs, transitions
+from worker.ledger import artifacts, jobs, leases, transitions
 from worker.ledger.engines import Ledger
-from worker.ledger.records import Artifact, Bundle, NewJob
+from worker.ledger.records import Artifact, Bundle, Claim, ClaimedJob, NewJob, Outcome
 from worker.ledger.tables import jobs as jobs_table
 from worker.ledger.tables import queues, workers
 
@@ -127,6 +127,28 @@ class Client:
                 return len(jobs.ended_among(connection, ids)) == len(ids)
 
         eventually(look, seconds)
+
+    def take_away(self, job_id: UUID) -> ClaimedJob:
+        """Have another worker, of which nothing is seen but its lease, claim a running job."""
+        token, other = self.job(job_id)["claim_token"], uuid4()
+        wish = Claim(job_id=job_id, token=uuid4(), worker_id=other, alone=True)
+        with self.ledger.write() as connection:
+            leases.renew(connection, other, name="other", host="elsewhere", pid=1, queues=[])
+            assert transitions.lose(connection, job_id, token, "taken away", cap=3) is State.QUEUED
+            (held,) = transitions.claim(connection, [wish])
+            # It holds for as long as a test may take.
+            connection.execute(
+                update(workers)
+                .where(workers.c.id == other)
+                .values(heartbeat_at=func.now() + timedelta(minutes=1))
+            )
+        return held
+
+    def finish(self, held: ClaimedJob) -> None:
+        """Record a success of that other worker."""
+        outcome = Outcome(job_id=held.id, token=held.token, worker="other", state=State.SUCCEEDED)
+        with self.ledger.write() as connection:
+            assert transitions.finish(connection, [outcome])
 
     @contextmanager
     def paused(self, queue: str) -> Iterator[None]:
