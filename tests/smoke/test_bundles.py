@@ -147,7 +147,7 @@ def test_a_worker_that_stops_gives_back_what_it_had_not_begun(
 
 
 def test_a_job_that_was_taken_away_while_it_waited_does_not_begin(
-    client: Client, queue: str, gate: Path
+    client: Client, queue: str, gate: Path, fleet: Fleet, pool: Pool
 ) -> None:
     """As after its lease ran out: another worker holds it."""
     first = client.prepare("probe.wait", queue, gate=str(gate))
@@ -157,6 +157,8 @@ def test_a_job_that_was_taken_away_while_it_waited_does_not_begin(
     _let_time_pass(client, first.id)
     gate.touch()
     succeeded(client, [first.id, ids[1], ids[3]])
+    said = fleet[pool].logs()
+    assert [f"echoed job={job_id}" in said for job_id in ids[1:]] == [True, False, True]
     assert client.outcomes(ids[2]) == ["lost", None]
     client.finish(taken)
     assert client.outcomes(ids[2]) == ["lost", "succeeded"]
