@@ -18,7 +18,7 @@ from worker.ledger.engines import Ledger
 from worker.ledger.tables import metadata
 from worker.settings import Settings
 
-SAVED = 1.5  # seconds after which a new queue comes back from a SIGKILL, see tests/rabbitmq.py
+SAVED = 4.0  # seconds after which a new queue comes back from a SIGKILL, see tests/rabbitmq.py
 
 
 @pytest.fixture

@@ -50,13 +50,16 @@ def test_a_worker_that_rabbitmq_sends_nothing_any_more_leaves_and_the_next_one_w
 
 def _stop_hearing(platform: Platform, worker: WorkerNode) -> None:
     """Under gevent a worker that is ready listens to commands a moment later."""
-    eventually(
-        lambda: platform.app.control.broadcast(
-            "stop_hearing",
-            arguments={"queue": "database"},
-            destination=[worker.hostname()],
-            reply=True,
-            timeout=1.0,
-            limit=1,
+    # A connection of its own: a kept one may be from before another test's restart of the node.
+    with platform.app.connection_for_write() as connection:
+        eventually(
+            lambda: platform.app.control.broadcast(
+                "stop_hearing",
+                arguments={"queue": "database"},
+                destination=[worker.hostname()],
+                reply=True,
+                timeout=1.0,
+                limit=1,
+                connection=connection,
+            )
         )
-    )
