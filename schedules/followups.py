@@ -1,17 +1,18 @@
 """What follows from the end of a job: others begin or fail, a batch is over, and a client is told of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from uuid import UUID
 
+from loguru import logger
 from sqlalchemy import Connection
 
 from schedules.metrics import Metrics
 from worker.contract.states import State
-from worker.enqueue import Enqueuer, enqueue, submission
+from worker.enqueue import Enqueuer, Refused, enqueue, submission
 from worker.ledger import batches, followups
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
-from worker.ledger.followups import Ended
+from worker.ledger.followups import Taken
 
 BATCH = 500
 CALLBACK = "webhook.deliver"  # the kind that tells a client
@@ -32,15 +33,15 @@ class FollowUps:
         if not todo.ended:
             return False
         with self._ledger.write() as connection:
-            count, ended = followups.take(connection, BATCH)
-            self._settle(connection, ended)
-        self._metrics.followed_up.inc(count)
-        return count == BATCH
+            taken = followups.take(connection, BATCH)
+            self._settle(connection, taken)
+        self._metrics.followed_up.inc(taken.count)
+        return taken.count == BATCH
 
-    def _settle(self, connection: Connection, ended: Sequence[Ended]) -> None:
-        succeeded = [job.id for job in ended if job.state is State.SUCCEEDED]
-        followups.release(connection, succeeded)
-        followups.fail_dependents(connection, [job.id for job in ended if job.state is not State.SUCCEEDED])
+    def _settle(self, connection: Connection, taken: Taken) -> None:
+        ended = taken.ended
+        followups.release(connection, [job.id for job in ended if job.state is State.SUCCEEDED])
+        followups.fail_dependents(connection, _reasons(taken))
         for job in ended:
             if job.callback is not None:
                 self._tell(connection, job.client_id, {"job": str(job.id)}, job.request_id)
@@ -54,5 +55,20 @@ class FollowUps:
     def _tell(
         self, connection: Connection, client_id: UUID, about: dict[str, str], request_id: str | None
     ) -> None:
-        job = self._enqueuer.prepare(submission(CALLBACK, about), client_id, request_id)
-        enqueue(connection, job)
+        try:
+            job = self._enqueuer.prepare(submission(CALLBACK, about), client_id, request_id)
+        except Refused as refused:  # else nothing that follows from any end would ever be done
+            logger.error("callback_refused", reason=refused.reason, **about)
+        else:
+            enqueue(connection, job)
+
+
+def _reasons(taken: Taken) -> dict[UUID, str]:
+    """What became of those that did not succeed, in words for whoever waited for them."""
+    ended = {
+        job.id: f"the job {job.id} ({job.kind}), which had to succeed before this one, is {job.state}"
+        for job in taken.ended
+        if job.state is not State.SUCCEEDED
+    }
+    gone = {id_: f"the job {id_}, which had to succeed before this one, was pruned" for id_ in taken.gone}
+    return ended | gone

@@ -1,9 +1,10 @@
-"""Accepting a job: validate, then write it to the ledger. Publishing follows the commit."""
+"""Accepting jobs: validate, then write them to the ledger. Publishing follows the commit."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -11,18 +12,59 @@ from msgspec import Meta
 from sqlalchemy import Connection
 
 from worker.catalog import AnyKind, Catalog
-from worker.contract.payload import Payload
 from worker.contract.rights import Rights
-from worker.contract.states import Priority
-from worker.ledger import transitions
+from worker.contract.states import FINAL, LIVE, Priority, State
+from worker.ledger import followups, transitions, unique_keys
+from worker.ledger.followups import Followed
 from worker.ledger.ids import new_id
-from worker.ledger.records import Accepted, Message, NewJob
+from worker.ledger.records import Accepted, Message, NewJob, UniqueKey
+from worker.payloads import Payloads, Refused, refusal
+
+__all__ = [
+    "Enqueuer",
+    "KindNotAllowed",
+    "Moment",
+    "Refused",
+    "RefusedJobs",
+    "Standing",
+    "Submission",
+    "Tag",
+    "UniqueWord",
+    "UnknownKind",
+    "accept",
+    "enqueue",
+    "message_of",
+    "refusal",
+    "require_right",
+    "submission",
+]
 
 # A look-ahead, for Python's $ would let a last newline pass.
 Tag = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^(?![\s\S]*[\x00-\x1f\x7f])")]
 Moment = Annotated[datetime, Meta(tz=True)]
+Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^(?![\s\S]*[\x00-\x1f\x7f])")]
+JobName = Annotated[str, Meta(min_length=1, max_length=100)]
 
 _EVERYTHING = Rights()
+_NO_NAMES: Mapping[str, UUID] = MappingProxyType({})
+_MOST_PREDECESSORS = 100
+
+
+class UniqueWord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A unique key with its bounds."""
+
+    key: Annotated[Word, Meta(description="Unique among the client's own.")]
+    window: Annotated[
+        Annotated[float, Meta(gt=0, le=365 * 86400)] | None,
+        Meta(description="Seconds after its submission for which a job holds the key at most."),
+    ] = None
+    states: Annotated[
+        Annotated[list[State], Meta(min_length=1)] | None,
+        Meta(
+            description="States in which a job holds the key; unset: all that are not final, and with a"
+            " window `succeeded` too."
+        ),
+    ] = None
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,35 +84,28 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Meta(description="Runs in all, the first included; unset: the kind's number."),
     ] = None
     tags: Annotated[list[Tag], Meta(description="Words to find the job by.", max_length=20)] = []
-
-
-class Refused(ValueError):  # noqa: N818 - reads as what happened
-    """A submission cannot be accepted.
-
-    Args:
-        field: the offending field as a path, `payload.url`.
-        reason: what is wrong with it.
-    """
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
-
-
-# msgspec says where at the end of its message, and which field in its middle.
-_WHERE = re.compile(r"^(.*?)(?: - at (?:`key` in )?`\$([^`]*)`)?$", re.DOTALL)
-_SAID = re.compile(r"([a-z][a-z0-9_]*): ")  # how the checks of a payload itself begin
-_WHICH = re.compile(r" (?:unknown|required) field `(.*)`$", re.DOTALL)
-
-
-def refusal(error: msgspec.ValidationError, root: str = "") -> Refused:
-    """What msgspec found wrong, with the path of the field; `root` is where the checked value stands."""
-    found = _WHERE.match(str(error))
-    reason, path = found.groups(default="") if found else (str(error), "")
-    named = _WHICH.search(reason) or _SAID.match(reason)
-    field = root + path + (f".{named[1]}" if named else "")
-    return Refused(field.lstrip("."), reason)
+    queue: Annotated[
+        JobName | None, Meta(description="One of the kind's `queues`; unset: the kind's `queue`.")
+    ] = None
+    unique_key: Annotated[
+        Word | UniqueWord | None,
+        Meta(
+            description="While a job of yours holds this key, no other is made: the answer is 200 with that"
+            " job instead of 202. Text alone: for as long as the job has not ended."
+        ),
+    ] = None
+    callback: Annotated[
+        Annotated[str, Meta(max_length=2048)] | None,
+        Meta(description="https URL that is told of the job's end.", examples=["https://example.com/hook"]),
+    ] = None
+    after: Annotated[
+        list[JobName],
+        Meta(
+            description="Ids of jobs of yours, or names of jobs in the same batch: it waits until all of"
+            " them have succeeded, and fails when one ends otherwise.",
+            max_length=_MOST_PREDECESSORS,
+        ),
+    ] = []
 
 
 class UnknownKind(Refused):
@@ -94,7 +129,7 @@ class Enqueuer:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._decoders = {name: msgspec.json.Decoder(kind.payload_type) for name, kind in catalog.items()}
+        self.payloads = Payloads(catalog)
 
     def prepare(
         self,
@@ -104,8 +139,21 @@ class Enqueuer:
         *,
         published: bool = False,
         rights: Rights = _EVERYTHING,
+        names: Mapping[str, UUID] = _NO_NAMES,
+        job_id: UUID | None = None,
+        batch_id: UUID | None = None,
     ) -> NewJob:
-        """Validate a submission.
+        """Validate a submission: all but what only the ledger knows, which `accept` looks at.
+
+        Args:
+            submission: what is wanted.
+            client_id: by whom.
+            request_id: of the request, for the logs.
+            published: whether the caller publishes it right after the commit.
+            rights: the kinds that the client's key may submit.
+            names: of jobs that are submitted together with it, and their ids.
+            job_id: its own id; None: a fresh one.
+            batch_id: the batch that it belongs to.
 
         Raises:
             KindNotAllowed: the rights do not reach so far; the payload was not looked at.
@@ -113,25 +161,32 @@ class Enqueuer:
         """
         kind = self._kind(submission.kind)
         require_right(kind.name, rights)
-        payload = self._payload(kind, submission.payload)
+        after = _after(submission.after, names)
+        payload = self.payloads.check(kind, submission.payload, after)
         scheduled_at = _utc(submission.scheduled_at, "scheduled_at")
         expires_at = _utc(submission.expires_at, "expires_at")
         if expires_at and scheduled_at:
             _require(expires_at > scheduled_at, "expires_at", "is before scheduled_at")
         return NewJob(
-            id=new_id(),
+            id=job_id or new_id(),
             client_id=client_id,
             kind=kind.name,
-            queue=kind.queue.name,
-            payload=msgspec.json.encode(payload),
-            description=_printable(payload.describe()[:200]),
+            queue=_queue(kind, submission.queue),
+            payload=payload.content,
+            description=_printable(payload.description[:200]),
             max_attempts=submission.max_attempts or kind.max_attempts,
             priority=submission.priority,
             tags=submission.tags,
             request_id=request_id,
             scheduled_at=scheduled_at,
             expires_at=expires_at,
-            published=published and scheduled_at is None,
+            published=published and scheduled_at is None and not after,
+            unique_key=_unique(submission.unique_key),
+            callback=checked_callback(submission.callback),
+            batch_id=batch_id,
+            after=list(dict.fromkeys(after.values())),
+            refers=payload.refers,
+            followed=submission.callback is not None or batch_id is not None,
         )
 
     def _kind(self, name: str) -> AnyKind:
@@ -139,18 +194,6 @@ class Enqueuer:
         if kind is None:
             raise UnknownKind(name, list(self._catalog))
         return kind
-
-    def _payload(self, kind: AnyKind, raw: msgspec.Raw) -> Payload:
-        try:
-            payload: Payload = self._decoders[kind.name].decode(raw)
-        except RecursionError:
-            raise Refused("payload", "is nested too deeply") from None
-        except msgspec.ValidationError as error:
-            raise refusal(error, "payload") from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            # Inside a raw payload only the decoder of its kind looks at the text of strings.
-            raise Refused("payload", f"holds text that is no Unicode: {error}") from None
-        return payload
 
 
 def require_right(kind: str, rights: Rights) -> None:
@@ -164,8 +207,79 @@ def require_right(kind: str, rights: Rights) -> None:
 
 
 def enqueue(connection: Connection, job: NewJob) -> Accepted:
-    """Write a prepared job; it is accepted once the connection's transaction is committed."""
+    """Write a prepared job that comes after no other and holds no key.
+
+    It is accepted once the connection's transaction is committed.
+    """
     return transitions.enqueue(connection, [job])[job.id]
+
+
+class RefusedJobs(Exception):  # noqa: N818 - reads as what happened
+    """The ledger shows that some of several jobs cannot be accepted.
+
+    Args:
+        problems: by their places among them.
+    """
+
+    def __init__(self, problems: Mapping[int, Refused]) -> None:
+        super().__init__(f"{len(problems)} jobs cannot be accepted")
+        self.problems = problems
+
+
+class Standing(Exception):  # noqa: N818 - as above
+    """Another job holds a unique key.
+
+    Args:
+        holders: for each new job whose key is held the job that holds it.
+    """
+
+    def __init__(self, holders: Mapping[UUID, UUID]) -> None:
+        super().__init__("a unique key is held")
+        self.holders = holders
+
+
+def accept(
+    connection: Connection, payloads: Payloads, client_id: UUID, jobs: Sequence[NewJob]
+) -> dict[UUID, Accepted]:
+    """Write prepared jobs of a client, all or none of them; as `enqueue`, and their chains and keys too.
+
+    Raises:
+        RefusedJobs: one comes after what is no job of the client's or can never succeed, or refers to a
+            result that there cannot be. The transaction must be rolled back, here and below.
+        Standing: another job holds the unique key of one.
+    """
+    own = {job.id: Followed(job.id, job.kind, State.SCHEDULED) for job in jobs}
+    others = {after for job in jobs for after in job.after} - own.keys()
+    known = {job.id: job for job in followups.follow(connection, others, client_id)} | own
+    linked, problems = [], {}
+    for place, job in enumerate(jobs):
+        try:
+            linked.append(_linked(job, known, payloads))
+        except Refused as refused:
+            problems[place] = refused
+    if problems:
+        raise RefusedJobs(problems)
+    wishes = {job.id: job.unique_key for job in jobs if job.unique_key}
+    if holders := unique_keys.hold(connection, client_id, wishes):
+        raise Standing(holders)
+    return transitions.enqueue(connection, linked)
+
+
+def _linked(job: NewJob, known: Mapping[UUID, Followed], payloads: Payloads) -> NewJob:
+    if not job.after:
+        return job
+    for place, after in enumerate(job.after):
+        before = known.get(after)
+        if before is None:
+            raise Refused(f"after[{place}]", "there is no such job")
+        if before.state in FINAL - {State.SUCCEEDED}:
+            raise Refused(
+                f"after[{place}]", f"it has {before.state} already, so this one could never begin; retry it"
+            )
+    if job.refers:
+        payloads.check_results(job.payload, {after: known[after].kind for after in job.after})
+    unmet = [after for after in job.after if known[after].state is not State.SUCCEEDED]
+    return msgspec.structs.replace(job, unmet=unmet)
 
 
 def message_of(job: NewJob) -> Message:
@@ -192,6 +306,53 @@ def _utc(moment: datetime | None, field: str) -> datetime | None:
     except OverflowError:
         # PostgreSQL would take it, and no Python could read the job again.
         raise Refused(field, "is not between the years 1 and 9999 UTC") from None
+
+
+def checked_callback(url: str | None) -> str | None:
+    """A URL that may be told of an end.
+
+    Raises:
+        Refused: it is none.
+    """
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "https" and parts.hostname and parts.port != 0
+    except ValueError:
+        good, parts = False, urlsplit("")
+    _require(bool(good) and url.isascii() and url.isprintable() and " " not in url, "callback",
+             "is no absolute https URL")  # fmt: skip
+    _require("@" not in parts.netloc, "callback", "holds credentials, which would be stored with the job")
+    _require(not parts.fragment, "callback", "has a fragment, which no server ever sees")
+    return url
+
+
+def _queue(kind: AnyKind, wanted: str | None) -> str:
+    allowed = [queue.name for queue in kind.queues]
+    if wanted is not None and wanted not in allowed:
+        raise Refused("queue", f"is none of those that {kind.name} allows: {', '.join(allowed)}")
+    return wanted or kind.queue.name
+
+
+def _unique(word: str | UniqueWord | None) -> UniqueKey | None:
+    if word is None:
+        return None
+    wanted = UniqueWord(key=word) if isinstance(word, str) else word
+    states: Collection[State] = LIVE if wanted.window is None else LIVE | {State.SUCCEEDED}
+    return UniqueKey(key=wanted.key, states=tuple(sorted(wanted.states or states)), window=wanted.window)
+
+
+def _after(written: Sequence[str], names: Mapping[str, UUID]) -> dict[str, UUID]:
+    """The jobs that a submission comes after, by what the client calls them."""
+    return {word: names.get(word) or _job_id(place, word) for place, word in enumerate(written)}
+
+
+def _job_id(place: int, word: str) -> UUID:
+    try:
+        return UUID(word)
+    except ValueError:
+        raise Refused(f"after[{place}]", "is neither the id of a job nor a name in this batch") from None
 
 
 def _printable(text: str) -> str:

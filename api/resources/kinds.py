@@ -18,7 +18,8 @@ class KindDescription(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     description: str
-    queue: str
+    queue: Annotated[str, Meta(description="Where its jobs wait, unless a job says otherwise.")]
+    queues: Annotated[list[str], Meta(description="The queues that a job may name.")]
     max_attempts: Annotated[int, Meta(description="Runs in all, unless a job says otherwise.")]
     deadline: Annotated[float, Meta(description="Seconds that one attempt may run.")]
     short: Annotated[
@@ -35,6 +36,7 @@ class KindDescription(msgspec.Struct, frozen=True, kw_only=True):
             name=kind.name,
             description=kind.description,
             queue=kind.queue.name,
+            queues=[queue.name for queue in kind.queues],
             max_attempts=kind.max_attempts,
             deadline=kind.deadline,
             short=kind.short,

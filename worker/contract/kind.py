@@ -11,7 +11,7 @@ import msgspec
 from worker.contract.backoff import Backoff
 from worker.contract.context import Context
 from worker.contract.payload import Payload, Result
-from worker.contract.queues import Queue
+from worker.contract.queues import ISOLATION, Queue
 
 NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 MAX_ATTEMPTS = 100
@@ -46,6 +46,7 @@ class Kind(Generic[P, R]):
 
     name: str  # stable across deploys: it is stored with every job
     queue: Queue
+    queues: tuple[Queue, ...]  # those that a job may be put into, `queue` the first
     handler: Callable[P, R]
     payload_type: type[Payload]
     result_type: type[Result] | None
@@ -75,6 +76,7 @@ def kind(
     name: str,
     *,
     queue: Queue,
+    queues: tuple[Queue, ...] = (),
     max_attempts: int = 3,
     deadline: float | None = None,
     backoff: Backoff | None = None,
@@ -89,6 +91,7 @@ def kind(
     Args:
         name: stable and dotted, equal to the path of its file: `email.send` is `email/send.py`.
         queue: where its jobs wait.
+        queues: further ones that a submission may name instead.
         max_attempts: runs in all, the first one included.
         deadline: seconds that one attempt may run; the queue's where not given.
         backoff: the wait between attempts.
@@ -106,6 +109,11 @@ def kind(
             name,
             f"has max_attempts={max_attempts}: it counts the first run, so 1 to {MAX_ATTEMPTS}",
         )
+        allowed = (queue, *queues)
+        _require(len(set(allowed)) == len(allowed), name, "names a queue twice")
+        _require(
+            ISOLATION not in allowed, name, f"names {ISOLATION.name}, which the platform keeps for itself"
+        )
         limit = queue.deadline if deadline is None else deadline
         _require(limit > 0, name, f"has deadline={limit}: it needs a time above zero")
         _require(
@@ -118,6 +126,7 @@ def kind(
         return Kind(
             name=name,
             queue=queue,
+            queues=allowed,
             handler=handler,
             payload_type=payload_type,
             result_type=result_type,

@@ -1,14 +1,20 @@
 """Batches: jobs submitted together and watched as one."""
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, insert, select, text
 
 from worker.contract.states import State
+from worker.ledger.ids import floor_of, time_of
 from worker.ledger.rows import uuid_array
 from worker.ledger.tables import batches
+
+# Its jobs get their ids right after its own, which tells the partitions that they are in.
+_WITHIN = timedelta(hours=1)
+_MEMBER = "jobs.batch_id = :id AND jobs.id > :id AND jobs.id < :end"
 
 
 class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,36 +38,56 @@ def find(connection: Connection, batch_id: UUID, client_id: UUID) -> RowMapping 
     return connection.execute(wanted).mappings().one_or_none()
 
 
-_COUNTS = text("SELECT state, count(*) AS jobs FROM jobs WHERE batch_id = :id GROUP BY state")
+_COUNTS = text(f"SELECT state, count(*) AS jobs FROM jobs WHERE {_MEMBER} GROUP BY state")
 
 
 def counts(connection: Connection, batch_id: UUID) -> Mapping[State, int]:
     """How many of its jobs are in which state."""
-    return {State(row.state): row.jobs for row in connection.execute(_COUNTS, {"id": batch_id})}
+    return {State(row.state): row.jobs for row in connection.execute(_COUNTS, _words(batch_id))}
 
 
-_MEMBERS = text("""
-    SELECT id FROM jobs WHERE batch_id = :id AND state IN ('scheduled', 'queued', 'running', 'retrying')
+_MEMBERS = text(f"SELECT id FROM jobs WHERE {_MEMBER} ORDER BY id")
+
+
+def job_ids(connection: Connection, batch_id: UUID) -> list[UUID]:
+    """Its jobs, in the order in which they were submitted."""
+    return list(connection.execute(_MEMBERS, _words(batch_id)).scalars())
+
+
+_LIVE = "state IN ('scheduled', 'queued', 'running', 'retrying')"
+
+_CANCELLABLE = text(f"""
+    SELECT id FROM jobs WHERE {_MEMBER} AND {_LIVE} AND cancel_requested_at IS NULL
     ORDER BY id LIMIT :limit
 """)
 
 
-def live_jobs(connection: Connection, batch_id: UUID, limit: int) -> list[UUID]:
-    """Its jobs that have not ended, at most so many."""
-    return list(connection.execute(_MEMBERS, {"id": batch_id, "limit": limit}).scalars())
+def cancellable(connection: Connection, batch_id: UUID, limit: int) -> list[UUID]:
+    """Its jobs that have not ended and that nobody cancelled yet, at most so many."""
+    return list(connection.execute(_CANCELLABLE, {**_words(batch_id), "limit": limit}).scalars())
 
 
-_FINISH = text("""
-    UPDATE batches b SET finished_at = now()
-    WHERE b.id = ANY(CAST(:ids AS uuid[])) AND b.finished_at IS NULL
-      AND NOT EXISTS (SELECT FROM jobs j WHERE j.batch_id = b.id
-                      AND j.state IN ('scheduled', 'queued', 'running', 'retrying'))
-    RETURNING b.id, b.client_id, b.callback
+_FINISH = text(f"""
+    UPDATE batches SET finished_at = now()
+    WHERE id = :id AND finished_at IS NULL
+      AND NOT EXISTS (SELECT FROM jobs WHERE {_MEMBER} AND {_LIVE})
+    RETURNING id, client_id, callback
 """)
 
 
 def finish(connection: Connection, ids: Collection[UUID]) -> list[RowMapping]:
     """Mark those of the batches as finished whose jobs have all ended: once for each batch."""
-    if not ids:
-        return []
-    return list(connection.execute(_FINISH, {"ids": uuid_array(sorted(ids))}).mappings())
+    found = [connection.execute(_FINISH, _words(id_)).mappings().one_or_none() for id_ in sorted(ids)]
+    return [batch for batch in found if batch is not None]
+
+
+_FINISHED = text("SELECT id FROM batches WHERE id = ANY(CAST(:ids AS uuid[])) AND finished_at IS NOT NULL")
+
+
+def finished_among(connection: Connection, ids: Collection[UUID]) -> set[UUID]:
+    """Which of these ids are those of batches that are finished."""
+    return set(connection.execute(_FINISHED, {"ids": uuid_array(list(ids))}).scalars())
+
+
+def _words(batch_id: UUID) -> dict[str, UUID]:
+    return {"id": batch_id, "end": floor_of(time_of(batch_id) + _WITHIN)}

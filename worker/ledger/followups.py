@@ -4,7 +4,7 @@ A trigger of `jobs` notes the end of each followed job in `endings`, in the tran
 takes notes away and does what follows in one transaction, so that it happens once, whoever dies.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
@@ -20,7 +20,7 @@ _TAKE = text("""
 """)
 
 _ENDED = text("""
-    SELECT id, client_id, state, callback, batch_id, request_id FROM jobs
+    SELECT id, client_id, kind, state, callback, batch_id, request_id FROM jobs
     WHERE id = ANY(CAST(:ids AS uuid[]))
 """)
 
@@ -30,32 +30,44 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     client_id: UUID
+    kind: str
     state: State
     callback: str | None
     batch_id: UUID | None
     request_id: str | None
 
 
-def take(connection: Connection, limit: int) -> tuple[int, list[Ended]]:
-    """Take notes of ends away: how many, and of these the jobs that are still ended.
+class Taken(msgspec.Struct, frozen=True):
+    """What notes told that were taken away."""
+
+    count: int  # of the notes
+    ended: list[Ended]
+    gone: list[UUID]  # jobs that were pruned
+
+
+def take(connection: Connection, limit: int) -> Taken:
+    """Take notes of ends away, and read the jobs that are still ended.
 
     One that was run again meanwhile will be noted again.
     """
     ids = connection.execute(_TAKE, {"limit": limit}).scalars().all()
     if not ids:
-        return 0, []
+        return Taken(0, [], [])
     rows = connection.execute(_ENDED, {"ids": uuid_array(ids)}).mappings()
-    ended = [Ended(**{**row, "state": State(row["state"])}) for row in rows]
-    return len(ids), [job for job in ended if job.state in FINAL]
+    found = [Ended(**{**row, "state": State(row["state"])}) for row in rows]
+    gone = set(ids) - {job.id for job in found}
+    return Taken(len(ids), [job for job in found if job.state in FINAL], sorted(gone))
 
 
 # ── dependencies ──────────────────────────────────────────────────────────────────────────────────────
 
-_FOLLOW = text("""
-    UPDATE jobs SET followed = true
-    WHERE id = ANY(CAST(:ids AS uuid[])) AND client_id = :client_id
-    RETURNING id, kind, state
+# In the order of their ids, so that two who follow the same jobs do not wait for each other.
+_LOCK = text("""
+    SELECT id, kind, state FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) AND client_id = :client_id
+    ORDER BY id FOR NO KEY UPDATE
 """)
+
+_FOLLOW = text("UPDATE jobs SET followed = true WHERE id = ANY(CAST(:ids AS uuid[])) AND NOT followed")
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -73,12 +85,55 @@ def follow(connection: Connection, ids: Collection[UUID], client_id: UUID) -> li
     """
     if not ids:
         return []
-    rows = connection.execute(_FOLLOW, {"ids": uuid_array(sorted(ids)), "client_id": client_id})
-    return [Followed(row.id, row.kind, State(row.state)) for row in rows]
+    rows = connection.execute(_LOCK, {"ids": uuid_array(sorted(ids)), "client_id": client_id})
+    found = [Followed(row.id, row.kind, State(row.state)) for row in rows]
+    live = [job.id for job in found if job.state not in FINAL]
+    if live:
+        connection.execute(_FOLLOW, {"ids": uuid_array(live)})
+    return found
+
+
+_DEPEND = text("""
+    INSERT INTO dependencies (after_id, job_id)
+    SELECT * FROM unnest(CAST(:after AS uuid[]), CAST(:ids AS uuid[]))
+    ON CONFLICT DO NOTHING
+""")
+
+
+def depend(connection: Connection, pairs: Sequence[tuple[UUID, UUID]]) -> None:
+    """Note which jobs wait for which: (after, job)."""
+    if pairs:
+        after, ids = zip(*pairs, strict=True)
+        connection.execute(_DEPEND, {"after": uuid_array(after), "ids": uuid_array(ids)})
+
+
+_WAITING = text("SELECT id, client_id, after FROM jobs WHERE id = ANY(CAST(:ids AS uuid[]))")
+
+_NOTE = text("""
+    INSERT INTO endings (job_id) SELECT * FROM unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING
+""")
+
+
+def wait_again(connection: Connection, ids: Sequence[UUID]) -> None:
+    """Let jobs that were run again wait for all that they come after, whatever became of those.
+
+    What ended, or was pruned, is noted as if it had ended just now.
+    """
+    if not ids:
+        return
+    pairs: list[tuple[UUID, UUID]] = []
+    wanted: dict[UUID, set[UUID]] = {}
+    for row in connection.execute(_WAITING, {"ids": uuid_array(ids)}):
+        pairs += [(after, row.id) for after in row.after]
+        wanted.setdefault(row.client_id, set()).update(row.after)
+    depend(connection, pairs)
+    for client_id, after in wanted.items():
+        live = {job.id for job in follow(connection, after, client_id) if job.state not in FINAL}
+        connection.execute(_NOTE, {"ids": uuid_array(sorted(after - live))})
 
 
 _MET = text("""
-    DELETE FROM dependencies WHERE after_id = ANY(CAST(:ids AS uuid[])) RETURNING job_id
+    DELETE FROM dependencies WHERE after_id = ANY(CAST(:ids AS uuid[])) RETURNING after_id, job_id
 """)
 
 _RELEASE = text("""
@@ -95,25 +150,57 @@ _RELEASE = text("""
 
 def release(connection: Connection, succeeded: Sequence[UUID]) -> None:
     """Let jobs wait for so many fewer; one that waits for none becomes due."""
-    waiting = connection.execute(_MET, {"ids": uuid_array(succeeded)}).scalars().all() if succeeded else ()
-    if waiting:
-        connection.execute(_RELEASE, {"ids": uuid_array(waiting)})
+    if succeeded:
+        met = connection.execute(_MET, {"ids": uuid_array(succeeded)}).all()
+        if met:
+            connection.execute(_RELEASE, {"ids": uuid_array([row.job_id for row in met])})
 
 
 _FAIL = text("""
-    UPDATE jobs SET state = 'failed', finished_at = now(),
-                    error = json_build_object('type', 'DependencyFailed', 'message',
-                        'a job that had to succeed before this one did not')
-    WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'scheduled' AND waits_for > 0
+    UPDATE jobs j SET state = 'failed', finished_at = now(),
+                      error = json_build_object('type', 'DependencyFailed', 'message', w.reason)
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:reasons AS text[])) AS w (id, reason)
+    WHERE j.id = ANY(CAST(:ids AS uuid[])) AND j.id = w.id AND j.state = 'scheduled' AND j.waits_for > 0
 """)
 
 _NO_LONGER = text("DELETE FROM dependencies WHERE job_id = ANY(CAST(:ids AS uuid[]))")
 
 
-def fail_dependents(connection: Connection, failed: Sequence[UUID]) -> None:
-    """Scheduled → failed, for those that waited for a job that ended otherwise."""
-    waiting = connection.execute(_MET, {"ids": uuid_array(failed)}).scalars().all() if failed else ()
+def fail_dependents(connection: Connection, reasons: Mapping[UUID, str]) -> None:
+    """Scheduled → failed, for those that waited for a job that ended otherwise.
+
+    Args:
+        connection: of an open transaction.
+        reasons: for each such job what became of it, in words for the clients of those that waited.
+    """
+    if not reasons:
+        return
+    met = connection.execute(_MET, {"ids": uuid_array(list(reasons))}).all()
+    waiting = {row.job_id: reasons[row.after_id] for row in met}
     if waiting:
-        words = {"ids": uuid_array(waiting)}
-        connection.execute(_FAIL, words)
-        connection.execute(_NO_LONGER, words)
+        ids = uuid_array(list(waiting))
+        connection.execute(_FAIL, {"ids": ids, "reasons": list(waiting.values())})
+        connection.execute(_NO_LONGER, {"ids": ids})
+
+
+# ── what they made ────────────────────────────────────────────────────────────────────────────────────
+
+_RESULTS = text("""
+    SELECT j.id, CAST(j.result AS text) AS result,
+           (SELECT json_object_agg(a.name, a.id) FROM artifacts a WHERE a.job_id = j.id) AS artifacts
+    FROM jobs j
+    WHERE j.id = ANY(CAST(:ids AS uuid[])) AND j.client_id = :client_id AND j.state = 'succeeded'
+""")
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What a job that succeeded has made."""
+
+    result: str | None  # JSON
+    artifacts: dict[str, str]  # name → id
+
+
+def made_by(connection: Connection, ids: Collection[UUID], client_id: UUID) -> dict[UUID, Made]:
+    """What a client's jobs have made; those that did not succeed are left out."""
+    rows = connection.execute(_RESULTS, {"ids": uuid_array(sorted(ids)), "client_id": client_id})
+    return {row.id: Made(row.result, row.artifacts or {}) for row in rows}

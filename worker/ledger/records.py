@@ -8,6 +8,14 @@ import msgspec
 from worker.contract.states import Priority, State
 
 
+class UniqueKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A client's own word that only one of its jobs may hold at a time."""
+
+    key: str
+    states: tuple[str, ...]  # in which a job holds it
+    window: float | None = None  # seconds for which at most; None: for as long as one of the states lasts
+
+
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     """A validated job that is about to be accepted."""
 
@@ -24,10 +32,11 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_at: datetime | None = None
     expires_at: datetime | None = None
     published: bool = False  # the caller publishes its message right after the commit
-    unique_key: str | None = None
+    unique_key: UniqueKey | None = None
     callback: str | None = None
     batch_id: UUID | None = None
     after: list[UUID] = []  # jobs that must succeed before it
+    unmet: list[UUID] = []  # those of them that have not yet
     refers: bool = False  # its payload names results of theirs
     followed: bool = False  # something follows from its end
 
@@ -97,6 +106,7 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | None
     checkpoint: str | None = None  # JSON
     cancel_requested: bool = False  # only where a claim is repeated: a queued job is cancelled at once
+    refers: bool = False  # its payload names results of other jobs
 
 
 class JobFailure(msgspec.Struct, frozen=True, kw_only=True):

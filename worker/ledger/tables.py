@@ -74,7 +74,8 @@ jobs = Table(
     Column("unique_key", Text),
     Column("callback", Text),  # a URL that is told of its end
     Column("batch_id", Uuid),
-    Column("waits_for", Integer, nullable=False, server_default=text("0")),  # jobs that must succeed before
+    Column("after", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),  # jobs that must succeed first
+    Column("waits_for", Integer, nullable=False, server_default=text("0")),  # so many of them have not yet
     Column(
         "refers", Boolean, nullable=False, server_default=text("false")
     ),  # its payload names their results
@@ -106,8 +107,17 @@ Index(
     jobs.c.expires_at,
     postgresql_where=text("expires_at IS NOT NULL AND state IN ('scheduled', 'queued', 'retrying')"),
 )
-
 Index("jobs_batch", jobs.c.batch_id, jobs.c.id, postgresql_where=text("batch_id IS NOT NULL"))
+_LIVE = "state IN ('scheduled', 'queued', 'running', 'retrying')"
+Index("jobs_batch_live", jobs.c.batch_id, postgresql_where=text(f"batch_id IS NOT NULL AND {_LIVE}"))
+# What a client lists and acts on by state; jobs that succeeded are found among all of them.
+Index("jobs_client_live", jobs.c.client_id, jobs.c.id, postgresql_where=text(_LIVE))
+Index(
+    "jobs_client_failed",
+    jobs.c.client_id,
+    jobs.c.id,
+    postgresql_where=text("state IN ('failed', 'cancelled')"),
+)
 
 # The ends of jobs that something follows from: a trigger of `jobs` notes them in the transaction that ends
 # the job, and a beat takes them away when it has done what follows.

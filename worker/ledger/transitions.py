@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from worker.contract.states import FINAL, State
+from worker.ledger import followups, unique_keys
 from worker.ledger.records import Accepted, Claim, ClaimedJob, JobFailure, NewJob, Outcome
 from worker.ledger.rows import uuid_array
 
@@ -25,27 +26,22 @@ _NEVER = "CAST('9999-01-01 00:00:00+00' AS timestamptz)"
 _FIELDS = """
     id uuid, client_id uuid, kind text, queue text, priority smallint, payload text, description text,
     max_attempts integer, tags text[], request_id text, scheduled_at timestamptz, expires_at timestamptz,
-    published boolean, unique_key text, callback text, batch_id uuid, waits_for integer, refers boolean,
-    followed boolean
+    published boolean, unique_key text, callback text, batch_id uuid, after uuid[], waits_for integer,
+    refers boolean, followed boolean
 """
 
 _ENQUEUE = text(f"""
     INSERT INTO jobs (id, client_id, kind, queue, state, priority, payload, description, max_attempts,
                       tags, request_id, scheduled_at, due_at, expires_at, published_at, publications,
-                      unique_key, callback, batch_id, waits_for, refers, followed)
+                      unique_key, callback, batch_id, after, waits_for, refers, followed)
     SELECT id, client_id, kind, queue,
            CASE WHEN waits_for > 0 OR scheduled_at > now() THEN 'scheduled' ELSE 'queued' END,
            priority, CAST(payload AS json), description, max_attempts, tags, request_id, scheduled_at,
            CASE WHEN waits_for > 0 THEN {_NEVER} ELSE coalesce(scheduled_at, now()) END,
            expires_at, CASE WHEN published THEN now() END, CAST(published AS int),
-           unique_key, callback, batch_id, waits_for, refers, followed
+           unique_key, callback, batch_id, after, waits_for, refers, followed
     FROM json_to_recordset(CAST(:jobs AS json)) AS new ({_FIELDS})
     RETURNING id, state, created_at
-""")
-
-_DEPEND = text("""
-    INSERT INTO dependencies (after_id, job_id)
-    SELECT * FROM unnest(CAST(:after AS uuid[]), CAST(:ids AS uuid[]))
 """)
 
 
@@ -54,23 +50,17 @@ def enqueue(connection: Connection, jobs: Sequence[NewJob]) -> dict[UUID, Accept
     document = msgspec.json.encode([_new_row(job) for job in jobs]).decode()
     rows = connection.execute(_ENQUEUE, {"jobs": document})
     accepted = {row.id: Accepted(State(row.state), row.created_at) for row in rows}
-    pairs = [(after, job.id) for job in jobs for after in job.after]
-    if pairs:
-        ids = {
-            "after": uuid_array([after for after, _ in pairs]),
-            "ids": uuid_array([id_ for _, id_ in pairs]),
-        }
-        connection.execute(_DEPEND, ids)
+    followups.depend(connection, [(after, job.id) for job in jobs for after in job.unmet])
     return accepted
 
 
 def _new_row(job: NewJob) -> dict[str, object]:
     fields = msgspec.structs.asdict(job)
-    after = fields.pop("after")
     return fields | {
         "priority": job.priority.rank,
         "payload": job.payload.decode(),
-        "waits_for": len(after),
+        "unique_key": job.unique_key and job.unique_key.key,
+        "waits_for": len(fields.pop("unmet")),
     }
 
 
@@ -133,7 +123,8 @@ _CLAIM = text("""
               AND NOT EXISTS (SELECT FROM queues q WHERE q.name = j.queue AND q.paused_at IS NOT NULL))
     RETURNING j.id, j.claim_token AS token, j.client_id, j.kind, CAST(j.payload AS text) AS payload,
               j.attempt, j.max_attempts, j.attempt - j.losses - j.hand_backs AS spent, j.request_id,
-              CAST(j.checkpoint AS text) AS checkpoint, j.cancel_requested_at IS NOT NULL AS cancel_requested
+              CAST(j.checkpoint AS text) AS checkpoint, j.refers,
+              j.cancel_requested_at IS NOT NULL AS cancel_requested
 """)
 
 
@@ -405,58 +396,78 @@ _CANCEL = text("""
     ), trace AS (
         INSERT INTO acts (job_id, act, actor) SELECT id, 'cancel', :actor FROM cancelled
     )
-    SELECT state FROM cancelled
+    SELECT id, state FROM cancelled
 """)
 
 
-def cancel(connection: Connection, job_id: UUID, actor: str, client_id: UUID | None = None) -> State | None:
+def cancel_all(
+    connection: Connection, ids: Sequence[UUID], actor: str, client_id: UUID | None = None
+) -> dict[UUID, State]:
     """scheduled, queued, retrying → cancelled; a running job keeps its state and learns of the wish.
 
     Args:
         connection: of an open transaction.
-        job_id: which job.
+        ids: which jobs.
         actor: who says so, for the history.
-        client_id: only where the job is this client's; None: any client's.
+        client_id: only those that are this client's; None: any client's.
 
     Returns:
-        The state after it, or None where the job is final, cancelling already, unknown or another's.
+        The states after it; what is final, cancelling already, unknown or another's is left out.
     """
-    row = connection.execute(
-        _CANCEL, {"ids": uuid_array([job_id]), "actor": actor, "client_id": client_id}
-    ).first()
-    return State(row.state) if row else None
+    words = {"ids": uuid_array(ids), "actor": actor, "client_id": client_id}
+    return {row.id: State(row.state) for row in connection.execute(_CANCEL, words)}
 
 
-_RUN_AGAIN = text("""
+def cancel(connection: Connection, job_id: UUID, actor: str, client_id: UUID | None = None) -> State | None:
+    """`cancel_all` for one job: its state after it, or None."""
+    return cancel_all(connection, [job_id], actor, client_id).get(job_id)
+
+
+# A job that never began waits for the others again; one that did has seen them succeed.
+_RUN_AGAIN = text(f"""
     WITH again AS (
         UPDATE jobs
-        SET state = 'queued', max_attempts = greatest(max_attempts, attempt - losses - hand_backs + 1),
+        SET state = CASE WHEN attempt = 0 AND after <> '{{}}' THEN 'scheduled' ELSE 'queued' END,
+            waits_for = CASE WHEN attempt = 0 THEN cardinality(after) ELSE 0 END,
+            due_at = CASE WHEN attempt = 0 AND after <> '{{}}' THEN {_NEVER} ELSE now() END,
+            max_attempts = greatest(max_attempts, attempt - losses - hand_backs + 1),
             alone_losses = 0, shared_losses = 0, wants_alone = false,
             cancel_requested_at = NULL, expires_at = NULL, published_at = NULL, publications = 0,
-            claim_token = NULL, worker_id = NULL, due_at = now(), finished_at = NULL,
-            result = NULL, error = NULL, progress = NULL, waits_for = 0
+            claim_token = NULL, worker_id = NULL, finished_at = NULL,
+            result = NULL, error = NULL, progress = NULL
         WHERE id = ANY(CAST(:ids AS uuid[])) AND state IN ('failed', 'cancelled') AND payload IS NOT NULL
           AND (CAST(:client_id AS uuid) IS NULL OR client_id = :client_id)
         RETURNING id, state
     ), trace AS (
         INSERT INTO acts (job_id, act, actor) SELECT id, 'retry', :actor FROM again
     )
-    SELECT state FROM again
+    SELECT id, state FROM again
 """)
+
+
+def run_all_again(
+    connection: Connection, ids: Sequence[UUID], actor: str, client_id: UUID | None = None
+) -> dict[UUID, State]:
+    """failed, cancelled → queued, with at least one more attempt; the acts are recorded.
+
+    One that never began, because a job that it comes after did not succeed, is scheduled again instead.
+
+    Returns:
+        The states after it; what is in another state, pruned, unknown, another client's, or whose unique
+        key another job holds by now, is left out.
+    """
+    free = unique_keys.take_back(connection, ids, client_id)
+    words = {"ids": uuid_array(free), "actor": actor, "client_id": client_id}
+    again = {row.id: State(row.state) for row in connection.execute(_RUN_AGAIN, words)}
+    followups.wait_again(connection, [id_ for id_, state in again.items() if state is State.SCHEDULED])
+    return again
 
 
 def run_again(
     connection: Connection, job_id: UUID, actor: str, client_id: UUID | None = None
 ) -> State | None:
-    """failed, cancelled → queued, with at least one more attempt; the act is recorded.
-
-    Returns the state after it, or None where the job is in another state, pruned, unknown or another
-    client's.
-    """
-    row = connection.execute(
-        _RUN_AGAIN, {"ids": uuid_array([job_id]), "actor": actor, "client_id": client_id}
-    ).first()
-    return State(row.state) if row else None
+    """`run_all_again` for one job: its state after it, or None."""
+    return run_all_again(connection, [job_id], actor, client_id).get(job_id)
 
 
 def _json(failure: JobFailure | None) -> str | None:

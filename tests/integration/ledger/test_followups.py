@@ -18,12 +18,18 @@ from tests.integration.ledger.situations import (
 )
 from worker.contract.states import State
 from worker.ledger import agenda, followups, transitions
+from worker.ledger.followups import Taken
+from worker.ledger.ids import new_id
 
 
 def _finished(connection: Connection, job_id: UUID) -> None:
     token = claim(connection, job_id)
     assert token
     finish(connection, job_id, token, State.SUCCEEDED, result=b"{}")
+
+
+def _ended(connection: Connection) -> list[UUID]:
+    return [job.id for job in followups.take(connection, 10).ended]
 
 
 def _expired(connection: Connection, job_id: UUID) -> None:
@@ -60,9 +66,9 @@ def test_the_end_of_a_followed_job_is_noted_whatever_ends_it(
     job_id = enqueue(connection, followed=True)
     end(connection, job_id)
     assert agenda.read(connection).ended
-    count, ended = followups.take(connection, 10)
-    assert count == 1
-    assert [job.id for job in ended] == [job_id]
+    taken = followups.take(connection, 10)
+    assert taken.count == 1
+    assert [job.id for job in taken.ended] == [job_id]
     assert not agenda.read(connection).ended
 
 
@@ -75,20 +81,20 @@ def test_a_job_that_was_run_again_before_its_end_was_settled_is_left_alone(conne
     job_id = enqueue(connection, followed=True)
     transitions.cancel(connection, job_id, "client")
     transitions.run_again(connection, job_id, "client")
-    assert followups.take(connection, 10) == (1, [])
+    assert followups.take(connection, 10) == Taken(1, [], [])
     _finished(connection, job_id)
-    assert [job.state for job in followups.take(connection, 10)[1]] == [State.SUCCEEDED]
+    assert [job.state for job in followups.take(connection, 10).ended] == [State.SUCCEEDED]
 
 
 def test_a_job_waits_until_all_that_it_comes_after_have_succeeded(connection: Connection) -> None:
     first, second = enqueue(connection), enqueue(connection)
     assert len(followups.follow(connection, [first, second], CLIENT)) == 2
-    after = enqueue(connection, after=[first, second])
+    after = enqueue(connection, after=[first, second], unmet=[first, second])
     assert state(connection, after) is State.SCHEDULED
     for met in (first, second):
         assert transitions.make_due(connection, 10) == 0
         _finished(connection, met)
-        followups.release(connection, [job.id for job in followups.take(connection, 10)[1]])
+        followups.release(connection, [job.id for job in followups.take(connection, 10).ended])
     assert transitions.make_due(connection, 10) == 1
     assert state(connection, after) is State.QUEUED
 
@@ -96,7 +102,7 @@ def test_a_job_waits_until_all_that_it_comes_after_have_succeeded(connection: Co
 def test_a_job_of_a_later_time_still_waits_for_it(connection: Connection) -> None:
     first = enqueue(connection)
     followups.follow(connection, [first], CLIENT)
-    after = enqueue(connection, after=[first])
+    after = enqueue(connection, after=[first], unmet=[first])
     change(connection, after, scheduled_at="now() + interval '1 hour'")
     followups.release(connection, [first])
     assert transitions.make_due(connection, 10) == 0
@@ -106,12 +112,15 @@ def test_a_job_of_a_later_time_still_waits_for_it(connection: Connection) -> Non
 def test_a_job_fails_when_one_that_it_comes_after_ends_otherwise(connection: Connection) -> None:
     first, other = enqueue(connection), enqueue(connection)
     followups.follow(connection, [first, other], CLIENT)
-    after = enqueue(connection, after=[first, other], followed=True)
+    after = enqueue(connection, after=[first, other], unmet=[first, other], followed=True)
     transitions.cancel(connection, first, "client")
-    followups.fail_dependents(connection, [job.id for job in followups.take(connection, 10)[1]])
+    followups.fail_dependents(connection, dict.fromkeys(_ended(connection), "the first is cancelled"))
     assert state(connection, after) is State.FAILED
-    assert row(connection, after)["error"]["type"] == "DependencyFailed"
-    assert [job.id for job in followups.take(connection, 10)[1]] == [after]  # and so on down the chain
+    assert row(connection, after)["error"] == {
+        "type": "DependencyFailed",
+        "message": "the first is cancelled",
+    }
+    assert [job.id for job in followups.take(connection, 10).ended] == [after]  # and so on down the chain
     followups.release(connection, [other])
     assert state(connection, after) is State.FAILED
 
@@ -119,10 +128,38 @@ def test_a_job_fails_when_one_that_it_comes_after_ends_otherwise(connection: Con
 def test_a_failed_dependent_can_be_run_again(connection: Connection) -> None:
     first = enqueue(connection)
     followups.follow(connection, [first], CLIENT)
-    after = enqueue(connection, after=[first])
-    followups.fail_dependents(connection, [first])
-    assert transitions.run_again(connection, after, "client") is State.QUEUED
+    after = enqueue(connection, after=[first], unmet=[first])
+    followups.fail_dependents(connection, {first: "it failed"})
+    assert transitions.run_again(connection, after, "client") is State.SCHEDULED
+    _finished(connection, first)
+    followups.release(connection, _ended(connection))
+    transitions.make_due(connection, 10)
     assert claim(connection, after)
+
+
+def test_a_dependent_that_is_run_again_learns_of_what_ended_before(connection: Connection) -> None:
+    first, second = enqueue(connection), enqueue(connection)
+    after = enqueue(connection, after=[first, second])
+    _finished(connection, first)
+    transitions.cancel(connection, second, "client")
+    transitions.cancel(connection, after, "client")
+    assert transitions.run_again(connection, after, "client") is State.SCHEDULED
+    assert set(_ended(connection)) == {first, second}
+
+
+def test_a_dependent_that_ran_already_runs_again_at_once(connection: Connection) -> None:
+    first = enqueue(connection)
+    after, token = claimed(connection, after=[first])
+    finish(connection, after, token, State.FAILED)
+    assert transitions.run_again(connection, after, "client") is State.QUEUED
+
+
+def test_a_dependent_that_is_run_again_learns_that_a_job_was_pruned(connection: Connection) -> None:
+    gone = new_id()
+    after = enqueue(connection, after=[gone])
+    transitions.cancel(connection, after, "client")
+    transitions.run_again(connection, after, "client")
+    assert followups.take(connection, 10).gone == [gone]
 
 
 def test_another_clients_job_cannot_be_followed(connection: Connection) -> None:

@@ -11,6 +11,7 @@ from worker.contract.states import LIVE, State
 from worker.ledger import transitions, unique_keys
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import new_id
+from worker.ledger.records import UniqueKey
 
 STATES = tuple(sorted(LIVE))
 
@@ -22,7 +23,8 @@ def hold(
     states: tuple[State, ...] = STATES,
     seconds: float | None = None,
 ) -> UUID | None:
-    return unique_keys.hold(connection, client, "key", job_id, states=states, seconds=seconds)
+    wish = UniqueKey(key="key", states=states, window=seconds)
+    return unique_keys.hold(connection, client, {job_id: wish}).get(job_id)
 
 
 def test_the_first_job_holds_its_key(connection: Connection) -> None:
@@ -81,14 +83,15 @@ def test_a_job_holds_its_own_key_again(connection: Connection) -> None:
 
 def test_of_two_submissions_at_once_the_second_learns_of_the_first(ledger: Ledger) -> None:
     answers: list[UUID | None] = []
+    race = UniqueKey(key="race", states=STATES)
     with ledger.write() as connection:
         first = enqueue(connection)
-        assert unique_keys.hold(connection, CLIENT, "race", first, states=STATES, seconds=None) is None
+        assert unique_keys.hold(connection, CLIENT, {first: race}) == {}
 
         def second() -> None:
             with ledger.write() as other:
                 job_id = enqueue(other)
-                answers.append(unique_keys.hold(other, CLIENT, "race", job_id, states=STATES, seconds=None))
+                answers.append(unique_keys.hold(other, CLIENT, {job_id: race}).get(job_id))
 
         thread = Thread(target=second)
         thread.start()

@@ -1,0 +1,57 @@
+"""Shapes: what a payload's or a result's type says of a place inside of it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from msgspec import inspect
+
+_LISTS = (inspect.ListType, inspect.VarTupleType, inspect.SetType, inspect.FrozenSetType)
+_ANYTHING = (inspect.AnyType, inspect.RawType, inspect.CustomType)
+
+
+def reach(root: object, path: Sequence[str | int]) -> list[inspect.Type]:
+    """The types that a value at a path can have.
+
+    Args:
+        root: a type that msgspec knows.
+        path: names of fields and numbers of elements; a JSON Pointer writes those as text.
+
+    Returns:
+        Several where the types are a union; none where there can be no such place.
+    """
+    found = [inspect.type_info(root)]
+    for step in path:
+        found = [inner for outer in found for inner in _inside(outer, step)]
+    return found
+
+
+def examples(type_: inspect.Type) -> Iterator[Any]:
+    """The examples that a type is documented with."""
+    if isinstance(type_, inspect.Metadata):
+        yield from (type_.extra_json_schema or {}).get("examples", ())
+        yield from examples(type_.type)
+    elif isinstance(type_, inspect.UnionType):
+        for choice in type_.types:
+            yield from examples(choice)
+    elif isinstance(type_, inspect.LiteralType):
+        yield type_.values[0]
+    elif isinstance(type_, inspect.EnumType):
+        yield next(iter(type_.cls)).value
+
+
+def _inside(type_: inspect.Type, step: str | int) -> Iterator[inspect.Type]:
+    if isinstance(type_, inspect.Metadata):
+        yield from _inside(type_.type, step)
+    elif isinstance(type_, inspect.UnionType):
+        for choice in type_.types:
+            yield from _inside(choice, step)
+    elif isinstance(type_, inspect.StructType):
+        yield from (field.type for field in type_.fields if field.encode_name == step)
+    elif isinstance(type_, inspect.DictType):
+        yield type_.value_type
+    elif isinstance(type_, _LISTS) and str(step).isdecimal():
+        yield type_.item_type
+    elif isinstance(type_, inspect.TupleType) and str(step).isdecimal():
+        yield from type_.item_types[int(step) : int(step) + 1]
+    elif isinstance(type_, _ANYTHING):
+        yield type_

@@ -1,0 +1,181 @@
+"""Checking payloads as they are submitted: whole ones, and ones that name what other jobs will have made.
+
+Where a payload holds references (`worker.contract.references`), examples stand in for what they will be:
+the kind's own, and a few plain values. While one of them fits its field, everything else is checked as ever;
+a field that none fits stays open, and with it what the kind would have checked after it. The worker that
+fills the references in checks all of it again.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from uuid import UUID
+
+import msgspec
+
+from worker.catalog import AnyKind, Catalog
+from worker.contract.payload import Payload
+from worker.contract.references import (
+    MARK,
+    BadReference,
+    Path,
+    Reference,
+    references_in,
+    replaced,
+    written,
+)
+from worker.contract.shapes import examples, reach
+
+_REFERRING = "with what the jobs before it have made"  # the description of a payload that is not whole yet
+_AN_ARTIFACT = "00000000-0000-7000-8000-000000000000"
+_PLAIN: tuple[object, ...] = ("x", 1, True, [], {})
+_TRIES = 16
+
+
+class Refused(ValueError):  # noqa: N818 - reads as what happened
+    """A submission cannot be accepted.
+
+    Args:
+        field: the offending field as a path, `payload.url`.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+# msgspec says where at the end of its message, and which field in its middle.
+_WHERE = re.compile(r"^(.*?)(?: - at (?:`key` in )?`\$([^`]*)`)?$", re.DOTALL)
+_SAID = re.compile(r"([a-z][a-z0-9_]*): ")  # how the checks of a payload itself begin
+_WHICH = re.compile(r" (?:unknown|required) field `(.*)`$", re.DOTALL)
+
+
+def refusal(error: msgspec.ValidationError, root: str = "") -> Refused:
+    """What msgspec found wrong, with the path of the field; `root` is where the checked value stands."""
+    found = _WHERE.match(str(error))
+    reason, path = found.groups(default="") if found else (str(error), "")
+    named = _WHICH.search(reason) or _SAID.match(reason)
+    field = root + path + (f".{named[1]}" if named else "")
+    return Refused(field.lstrip("."), reason)
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A payload that can be accepted."""
+
+    content: bytes  # JSON
+    description: str  # without secrets
+    refers: bool  # it holds references
+
+
+class Payloads:
+    """Checks payloads against the kinds of the catalog."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._decoders = {name: msgspec.json.Decoder(kind.payload_type) for name, kind in catalog.items()}
+
+    def check(self, kind: AnyKind, raw: msgspec.Raw, after: Mapping[str, UUID]) -> Checked:
+        """Check a payload.
+
+        Args:
+            kind: whose.
+            raw: its JSON.
+            after: the jobs that its own comes after, by what the client calls them.
+
+        Raises:
+            Refused: it does not fit.
+        """
+        try:
+            if f'"{MARK}"'.encode() in bytes(raw):
+                document = msgspec.json.decode(raw)
+                if references := references_in(document):
+                    return self._checked(kind, document, references, after)
+            payload: Payload = self._decoders[kind.name].decode(raw)
+            return Checked(msgspec.json.encode(payload), payload.describe(), refers=False)
+        except RecursionError:
+            raise Refused("payload", "is nested too deeply") from None
+        except BadReference as error:
+            raise Refused(written(error.path), error.reason) from None
+        except msgspec.ValidationError as error:
+            raise refusal(error, "payload") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            # Inside a raw payload only the decoder of its kind looks at the text of strings.
+            raise Refused("payload", f"holds text that is no Unicode: {error}") from None
+
+    def check_results(self, content: bytes, kinds: Mapping[UUID, str]) -> None:
+        """Check that the results which an accepted payload refers to can exist.
+
+        Raises:
+            Refused: the kind of the other job has no such result.
+        """
+        for path, reference in references_in(msgspec.json.decode(content)).items():
+            kind = self._catalog.get(kinds[UUID(reference.job)])
+            if kind is not None and reference.pointer is not None:
+                _check_result(kind, path, reference.pointer)
+
+    def _checked(
+        self,
+        kind: AnyKind,
+        document: object,
+        references: Mapping[Path, Reference],
+        after: Mapping[str, UUID],
+    ) -> Checked:
+        named: dict[Path, object] = {}
+        for path, reference in references.items():
+            if reference.job not in after:
+                raise BadReference(path, f"{reference.job!r} is none of the jobs in `after`")
+            named[(*path, MARK)] = str(after[reference.job])
+        self._try(kind, document, references)
+        return Checked(msgspec.json.encode(replaced(document, named)), _REFERRING, refers=True)
+
+    def _try(self, kind: AnyKind, document: object, references: Mapping[Path, Reference]) -> None:
+        others = {path: _stand_ins(kind, path, reference) for path, reference in references.items()}
+        chosen = {path: next(choices) for path, choices in others.items()}
+        for _ in range(_TRIES):
+            refused = self._refused(kind, replaced(document, chosen))
+            if refused is None:
+                return
+            path = next((path for path in chosen if _concerns(refused.field, path)), None)
+            if path is None or references[path].artifact is not None:
+                raise refused
+            try:
+                chosen[path] = next(others[path])
+            except StopIteration:
+                return
+
+    def _refused(self, kind: AnyKind, document: object) -> Refused | None:
+        try:
+            self._decoders[kind.name].decode(msgspec.json.encode(document))
+        except msgspec.ValidationError as error:
+            return refusal(error, "payload")
+        return None
+
+
+def _stand_ins(kind: AnyKind, path: Path, reference: Reference) -> Iterator[object]:
+    if reference.artifact is not None:
+        return iter([_AN_ARTIFACT])
+    return chain(_examples(reach(kind.payload_type, path)), _PLAIN)
+
+
+def _examples(types: Iterable[msgspec.inspect.Type]) -> Iterator[object]:
+    return (example for type_ in types for example in examples(type_))
+
+
+_STEP = re.compile(r"\[([^\]]*)\]|\.([^.\[]*)")
+
+
+def _concerns(field: str, path: Path) -> bool:
+    """Whether a complaint about a field is one about a place or about what is inside of it."""
+    steps = [index or name for index, name in _STEP.findall(field)]
+    pairs = zip(steps, path, strict=False)
+    return len(steps) >= len(path) and all(step in ("...", str(wanted)) for step, wanted in pairs)
+
+
+def _check_result(kind: AnyKind, path: Path, pointer: tuple[str, ...]) -> None:
+    if kind.result_type is None:
+        raise Refused(written(path), f"result: {kind.name} has no result")
+    if not reach(kind.result_type, pointer):
+        name = "/" + "/".join(pointer)
+        raise Refused(written(path), f"result: the result of {kind.name} has no {name}")
