@@ -21,8 +21,10 @@ from api.middleware.observation import Observation
 from api.middleware.request_id import RequestId
 from api.middleware.throttling import Throttling
 from api.operations import OPERATIONS
+from api.resources.acts import CancelJobs, RetryJobs
 from api.resources.artifacts import JobArtifact, Upload, Uploads
 from api.resources.audit import Audit
+from api.resources.batches import Batches, CancelBatch, OneBatch
 from api.resources.description import Description
 from api.resources.health import Liveness, Readiness
 from api.resources.job import Cancel, OneJob, Retry
@@ -83,9 +85,10 @@ def _resources(deps: Deps) -> Mapping[str, object]:
     settings, ledger, storage = deps.settings, deps.ledger, deps.storage
     connections = settings.database_pool_size + settings.database_pool_overflow
     follower = Follower(ledger, deps.waiters, deps.metrics, turns=max(1, connections // 2))
+    enqueuer = Enqueuer(deps.catalog)
     jobs = Jobs(
         settings=settings,
-        enqueuer=Enqueuer(deps.catalog),
+        enqueuer=enqueuer,
         ledger=ledger,
         publisher=deps.publisher,
         follower=follower,
@@ -94,10 +97,21 @@ def _resources(deps: Deps) -> Mapping[str, object]:
     )
     return {
         "/v1/jobs": jobs,
+        "/v1/jobs/cancel": CancelJobs(ledger, follower),
+        "/v1/jobs/retry": RetryJobs(ledger),
         "/v1/jobs/{job_id}": OneJob(follower, settings.api_max_wait),
         "/v1/jobs/{job_id}/cancel": Cancel(ledger, follower),
         "/v1/jobs/{job_id}/retry": Retry(ledger),
         "/v1/jobs/{job_id}/artifacts/{name}": JobArtifact(storage, ledger),
+        "/v1/batches": Batches(
+            settings=settings,
+            enqueuer=enqueuer,
+            ledger=ledger,
+            waiters=deps.waiters,
+            metrics=deps.metrics,
+        ),
+        "/v1/batches/{batch_id}": OneBatch(ledger, deps.waiters, settings.api_max_wait),
+        "/v1/batches/{batch_id}/cancel": CancelBatch(ledger, deps.waiters),
         "/v1/artifacts": Uploads(storage, ledger, settings.api_max_artifact),
         "/v1/artifacts/{artifact_id}": Upload(storage, ledger),
         "/v1/kinds": Kinds(deps.catalog),

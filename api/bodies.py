@@ -9,6 +9,8 @@ from api.applications import Request
 from api.errors import Problem
 from worker.enqueue import refusal
 
+JSON = "application/json"
+
 _CHUNK = 64 * 1024  # bytes
 
 T = TypeVar("T")
@@ -40,10 +42,14 @@ def read_json(req: Request, limit: int) -> bytes:
     Raises:
         Problem: as `chunks`, and 415 where it is something else.
     """
-    media_type = (req.content_type or "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise Problem(415, "send JSON, and say so: Content-Type: application/json")
+    if media_type(req) != JSON:
+        raise Problem(415, f"send JSON, and say so: Content-Type: {JSON}")
     return b"".join(chunks(req, limit))
+
+
+def media_type(req: Request) -> str:
+    """What a request says its body is, without parameters."""
+    return (req.content_type or "").partition(";")[0].strip().lower()
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:

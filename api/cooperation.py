@@ -39,6 +39,12 @@ def teach_psycopg2(connecting: float, answering: float) -> None:
     extensions.set_wait_callback(wait)
 
 
+def breathe() -> None:
+    """Let the other requests of the process have a turn, in the middle of a long computation."""
+    if is_on():
+        gevent.sleep(0)
+
+
 def sync(descriptor: int) -> None:
     """`os.fsync` on another thread: it may take a second, and waits for no socket."""
     gevent.get_hub().threadpool.apply(os.fsync, (descriptor,))

@@ -5,11 +5,14 @@ What a key stands for is remembered by `worker.ledger.idempotency`, in the job's
 
 import hashlib
 import re
+from uuid import UUID
 
 import msgspec
+from sqlalchemy import Connection
 
 from api.applications import Request
 from api.errors import Problem
+from worker.ledger import idempotency
 
 # The draft's form is a string of RFC 8941 (section 3.3.3); many clients send it bare.
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
@@ -37,8 +40,21 @@ def idempotency_key(req: Request, body: bytes) -> IdempotencyKey | None:
     return IdempotencyKey(_parse(header.strip()), _fingerprint(req, body))
 
 
-def reused() -> Problem:
-    """The key came with another request before."""
+def remembered(connection: Connection, client_id: UUID, key: IdempotencyKey, made: UUID) -> UUID | None:
+    """Note what a key stands for; where it stands for something already, the id of that.
+
+    Raises:
+        Problem: 422, the key came with another request before.
+    """
+    earlier = idempotency.remember(connection, client_id, key.key, key.fingerprint, made)
+    if earlier is None:
+        return None
+    if earlier.fingerprint != key.fingerprint:
+        raise _reused()
+    return earlier.job_id
+
+
+def _reused() -> Problem:
     return Problem(
         422,
         "this Idempotency-Key was used with another request before",

@@ -7,8 +7,10 @@ from typing import Any, Literal
 import msgspec
 
 from api.applications import Params
+from api.batching import BatchJob, BatchSubmission
 from api.errors import MEDIA_TYPE, ProblemDocument
 from api.operations import OPERATIONS, Operation
+from api.resources.acts import Act
 from worker.catalog import AnyKind, Catalog
 from worker.enqueue import Submission
 
@@ -43,8 +45,10 @@ def document(catalog: Catalog, routes: Mapping[str, object]) -> Mapping[str, Any
     Raises:
         KeyError: a route is not described in `api.operations`.
     """
-    submissions = {kind.name: _submission(kind) for kind in catalog.values()}
-    schemas = _Schemas(submissions)
+    schemas = _Schemas(
+        {kind.name: _submission(kind, Submission) for kind in catalog.values()},
+        {kind.name: _submission(kind, BatchJob) for kind in catalog.values()},
+    )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -63,37 +67,50 @@ def document(catalog: Catalog, routes: Mapping[str, object]) -> Mapping[str, Any
 class _Schemas:
     """The schemas of all types that the routes and the kinds name."""
 
-    def __init__(self, submissions: Mapping[str, type]) -> None:
+    def __init__(self, submissions: Mapping[str, type], batch_jobs: Mapping[str, type]) -> None:
         types = [
             *submissions.values(),
+            *batch_jobs.values(),
             ProblemDocument,
+            Act,
+            BatchSubmission,
             *(of for operation in OPERATIONS.values() for _, of in operation.answers.values() if of),
         ]
         references, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
         self.components = components
         self._references = dict(zip(types, references, strict=True))
         self._submissions = submissions
+        self._batch_jobs = batch_jobs
+        # In the type itself each job is raw, so that one after the other is checked.
+        components[BatchSubmission.__name__]["properties"]["jobs"]["items"] = self.batch_job()
 
     def of(self, type_: type) -> Mapping[str, Any]:
         return self._references[type_]
 
     def submission(self) -> Mapping[str, Any]:
         """Any of the kinds' submissions, told apart by `kind`."""
-        mapping = {name: self.of(type_)["$ref"] for name, type_ in self._submissions.items()}
+        return self._one_of(self._submissions)
+
+    def batch_job(self) -> Mapping[str, Any]:
+        """Any of the kinds' submissions in a batch."""
+        return self._one_of(self._batch_jobs)
+
+    def _one_of(self, types: Mapping[str, type]) -> Mapping[str, Any]:
+        mapping = {name: self.of(type_)["$ref"] for name, type_ in types.items()}
         return {
             "oneOf": [{"$ref": reference} for reference in mapping.values()],
             "discriminator": {"propertyName": "kind", "mapping": mapping},
         }
 
 
-def _submission(kind: AnyKind) -> type[msgspec.Struct]:
-    """`Submission` for one kind: its payload typed, its name fixed."""
+def _submission(kind: AnyKind, form: type[Submission]) -> type[msgspec.Struct]:
+    """A form of submissions for one kind: its payload typed, its name fixed."""
     own = {"kind": Literal[kind.name], "payload": kind.payload_type}
     fields = [
         (field.name, own.get(field.name, field.type), _default(field, kind))
-        for field in msgspec.structs.fields(Submission)
+        for field in msgspec.structs.fields(form)
     ]
-    name = "".join(word.capitalize() for word in re.split(r"[._]", kind.name)) + "Submission"
+    name = "".join(word.capitalize() for word in re.split(r"[._]", kind.name)) + form.__name__
     return msgspec.defstruct(
         name,
         [
@@ -138,6 +155,16 @@ def _operation(template: str, method: str, operation: Operation, schemas: _Schem
     }
     if operation.body == "submission":
         described["requestBody"] = _content(_JSON, schemas.submission(), required=True)
+    elif operation.body == "batch":
+        described["requestBody"] = {
+            "content": {
+                _JSON: {"schema": schemas.of(BatchSubmission)},
+                "application/x-ndjson": {"schema": schemas.batch_job()},
+            },
+            "required": True,
+        }
+    elif operation.body == "act":
+        described["requestBody"] = _content(_JSON, schemas.of(Act), required=True)
     elif operation.body == "bytes":
         described["requestBody"] = _content("*/*", {}, required=True)
     return described

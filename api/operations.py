@@ -10,7 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from api.representations import Artifact, Job, JobPage
+from api.representations import AcceptedBatch, Artifact, Batch, Job, JobPage
+from api.resources.acts import Acted
 from api.resources.artifacts import UploadQuery
 from api.resources.audit import AuditPage, AuditQuery
 from api.resources.health import Health
@@ -19,7 +20,7 @@ from api.resources.kinds import KindList
 from api.resources.queues import QueueList
 from worker.contract import Scope
 
-Body = Literal["submission", "bytes"]
+Body = Literal["submission", "batch", "act", "bytes"]
 Route = tuple[str, str]  # template, method
 
 _PREFER = ("Prefer", "`wait=N`: hold the answer until the job ended, N seconds at most (RFC 7240).")
@@ -54,6 +55,12 @@ _NO_RIGHT = (
     " tells what it may submit."
 )
 _NO_JOB = "This client has no such job."
+_NO_BATCH = "This client has no such batch."
+_ACT_PROBLEMS = {
+    413: "The body is too large.",
+    415: "The body is no plain JSON.",
+    422: "A field cannot be accepted, or the filter is empty.",
+}
 _FILE = {200: ("The file.", None), 206: ("The part that was asked for.", None), 304: ("Unchanged.", None)}
 _FILE_PROBLEMS = {404: "This client has no such artifact.", 416: "The range begins behind the end."}
 
@@ -62,7 +69,10 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
         ("/v1/jobs", "post"): Operation(
             summary="Submit a job",
             scope=Scope.SUBMIT,
-            answers={202: ("Accepted: it is in the ledger and will end in a final state.", Job)},
+            answers={
+                200: ("No new job: the one that holds its `unique_key`.", Job),
+                202: ("Accepted: it is in the ledger and will end in a final state.", Job),
+            },
             problems={
                 403: _NO_RIGHT,
                 409: "The job that the Idempotency-Key stands for was pruned.",
@@ -79,6 +89,51 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             scope=Scope.READ,
             answers={200: ("A page of them.", JobPage)},
             query=JobQuery,
+        ),
+        ("/v1/jobs/cancel", "post"): Operation(
+            summary="Cancel all of one's jobs that fit a filter",
+            scope=Scope.SUBMIT,
+            answers={200: ("How many were meant, and how many changed.", Acted)},
+            problems=_ACT_PROBLEMS,
+            body="act",
+        ),
+        ("/v1/jobs/retry", "post"): Operation(
+            summary="Run all of one's failed and cancelled jobs again that fit a filter",
+            scope=Scope.SUBMIT,
+            answers={200: ("How many were meant, and how many changed.", Acted)},
+            problems=_ACT_PROBLEMS,
+            body="act",
+        ),
+        ("/v1/batches", "post"): Operation(
+            summary="Submit many jobs, all or none",
+            scope=Scope.SUBMIT,
+            answers={202: ("Accepted, all of them.", AcceptedBatch)},
+            problems={
+                403: _NO_RIGHT,
+                404: "The batch that the Idempotency-Key stands for was pruned.",
+                413: "The body is too large.",
+                415: "The body is neither plain JSON nor NDJSON.",
+                422: "Some jobs cannot be accepted, `errors` tells which; or the Idempotency-Key came with"
+                " another request.",
+            },
+            headers=(_KEY, _PREFER),
+            body="batch",
+        ),
+        ("/v1/batches/{batch_id}", "get"): Operation(
+            summary="Read a batch, at once or when all of its jobs have ended",
+            scope=Scope.READ,
+            answers={200: ("The batch.", Batch), 304: ("Unchanged.", None)},
+            problems={404: _NO_BATCH},
+            headers=(_PREFER, _KNOWN),
+        ),
+        ("/v1/batches/{batch_id}/cancel", "post"): Operation(
+            summary="Cancel all jobs of a batch that have not ended",
+            scope=Scope.SUBMIT,
+            answers={
+                200: ("All of them have ended.", Batch),
+                202: ("Some still run, and their workers are asked to stop.", Batch),
+            },
+            problems={404: _NO_BATCH},
         ),
         ("/v1/jobs/{job_id}", "get"): Operation(
             summary="Read a job, at once or when it ends",
@@ -103,7 +158,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             problems={
                 403: _NO_RIGHT,
                 404: _NO_JOB,
-                409: "It is in another state, or its payload was pruned.",
+                409: "It is in another state, its payload was pruned, or another job holds its unique key.",
             },
         ),
         ("/v1/jobs/{job_id}/artifacts/{name}", "get"): Operation(

@@ -85,6 +85,8 @@ class ListedJob(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested_at: Time | None = None
     error: Annotated[JobFailure | None, Meta(description="Of the last attempt that failed.")] = None
     tags: list[str]
+    unique_key: str | None = None
+    batch_id: UUID | None = None
     links: Links
 
     @classmethod
@@ -96,7 +98,15 @@ class ListedJob(msgspec.Struct, frozen=True, kw_only=True):
 class Job(ListedJob, frozen=True, kw_only=True):
     """One durable request for work."""
 
-    payload: Annotated[Any, Meta(description="As validated, with defaults; null once it was pruned.")]
+    payload: Annotated[
+        Any,
+        Meta(
+            description="As validated, with defaults, or as given where it refers to other jobs; null once"
+            " it was pruned."
+        ),
+    ]
+    after: Annotated[list[UUID], Meta(description="Jobs that have to succeed before it begins.")] = []
+    callback: Annotated[str | None, Meta(description="URL that is told of its end.")] = None
     progress: Progress | None = None
     result: Annotated[Any, Meta(description="What the kind's result schema describes.")] = None
     history: list[Attempt | Act] = []
@@ -117,7 +127,11 @@ class Job(ListedJob, frozen=True, kw_only=True):
             scheduled_at=job.scheduled_at,
             expires_at=job.expires_at,
             tags=job.tags,
-            links=_links(job.id, accepted.state),
+            unique_key=job.unique_key.key if job.unique_key else None,
+            batch_id=job.batch_id,
+            after=job.after,
+            callback=job.callback,
+            links=_links(job.id, accepted.state, job.batch_id),
             payload=msgspec.Raw(job.payload),
         )
 
@@ -127,11 +141,50 @@ class Job(ListedJob, frozen=True, kw_only=True):
         return cls(
             **_common(account),
             payload=account["payload"],
+            after=account["after"],
+            callback=account["callback"],
             progress=msgspec.convert(account["progress"], Progress | None),
             result=account["result"],
             history=_history(account["attempts"], account["acts"]),
             artifacts=[Artifact.of_row(row) for row in account["artifacts"]],
         )
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs that were submitted together."""
+
+    id: UUID
+    size: Annotated[int, Meta(description="Jobs.")]
+    done: Annotated[bool, Meta(description="Whether all of them have ended.")]
+    counts: Annotated[dict[State, int], Meta(description="Jobs by state; a state without any is left out.")]
+    tags: list[str]
+    callback: str | None
+    created_at: Time
+    finished_at: Annotated[
+        Time | None, Meta(description="When the last of them had ended, for the first time.")
+    ]
+    links: Links
+
+    @classmethod
+    def of_row(cls, row: Fields, counts: Mapping[State, int], **more: Any) -> Self:
+        """A batch as it is now."""
+        own = ("id", "size", "tags", "callback", "created_at", "finished_at")
+        path = batch_path(row["id"])
+        links = {"self": path, "jobs": f"/v1/jobs?batch={row['id']}"}
+        done = all(state in FINAL for state in counts)
+        return cls(
+            **{name: row[name] for name in own},
+            **more,
+            done=done,
+            counts=dict(sorted(counts.items())),
+            links=links if done else links | {"cancel": path + "/cancel"},
+        )
+
+
+class AcceptedBatch(Batch, frozen=True, kw_only=True):
+    """A batch that was accepted, and the ids of its jobs."""
+
+    job_ids: Annotated[list[UUID], Meta(description="In the order of the request.")]
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -146,6 +199,11 @@ def job_path(job_id: UUID) -> str:
     return f"/v1/jobs/{job_id}"
 
 
+def batch_path(batch_id: UUID) -> str:
+    """The path of a batch."""
+    return f"/v1/batches/{batch_id}"
+
+
 def _common(row: Fields) -> dict[str, Any]:
     fields = {name: row[name] for name in ListedJob.__struct_fields__ if name != "links"}
     state = State(row["state"])
@@ -153,13 +211,15 @@ def _common(row: Fields) -> dict[str, Any]:
         "state": state,
         "priority": Priority.of_rank(row["priority"]),
         "error": msgspec.convert(row["error"], JobFailure | None),
-        "links": _links(row["id"], state),
+        "links": _links(row["id"], state, row["batch_id"]),
     }
 
 
-def _links(job_id: UUID, state: State) -> dict[str, str]:
+def _links(job_id: UUID, state: State, batch_id: UUID | None) -> dict[str, str]:
     path = job_path(job_id)
     links = {"self": path}
+    if batch_id is not None:
+        links["batch"] = batch_path(batch_id)
     if state not in FINAL:
         links["cancel"] = path + "/cancel"
     elif state is not State.SUCCEEDED:

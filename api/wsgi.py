@@ -21,7 +21,7 @@ from api.waiting import Waiters
 from api.wakeups import Wakeups
 from worker import catalog, logs
 from worker.broker import Broker, is_redis
-from worker.ledger import jobs
+from worker.ledger import batches, jobs
 from worker.ledger.engines import Ledger
 from worker.publisher import Publisher
 from worker.settings import Settings
@@ -105,9 +105,9 @@ class Api:
             draining=lambda: self.draining,
         )
 
-    def _ended(self, job_ids: Collection[UUID]) -> Collection[UUID]:
+    def _ended(self, ids: Collection[UUID]) -> Collection[UUID]:
         with self._ledger.write() as connection:
-            return jobs.ended_among(connection, job_ids)
+            return jobs.ended_among(connection, ids) | batches.finished_among(connection, ids)
 
     def _counted(self) -> Mapping[UUID, int]:
         with self._ledger.write() as connection:

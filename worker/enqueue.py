@@ -48,6 +48,7 @@ JobName = Annotated[str, Meta(min_length=1, max_length=100)]
 _EVERYTHING = Rights()
 _NO_NAMES: Mapping[str, UUID] = MappingProxyType({})
 _MOST_PREDECESSORS = 100
+_SLICE = 500  # jobs that one statement writes: encoding them holds up everything else in the process
 
 
 class UniqueWord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -262,7 +263,10 @@ def accept(
     wishes = {job.id: job.unique_key for job in jobs if job.unique_key}
     if holders := unique_keys.hold(connection, client_id, wishes):
         raise Standing(holders)
-    return transitions.enqueue(connection, linked)
+    accepted: dict[UUID, Accepted] = {}
+    for start in range(0, len(linked), _SLICE):
+        accepted |= transitions.enqueue(connection, linked[start : start + _SLICE])
+    return accepted
 
 
 def _linked(job: NewJob, known: Mapping[UUID, Followed], payloads: Payloads) -> NewJob:

@@ -92,6 +92,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_metrics_port: Annotated[Port, Meta(description="Port of the API's metrics; 0 picks a free one.")] = 0
     api_workers: Annotated[Count, Meta(description="Processes of gunicorn.")] = 2
     api_max_body: Annotated[Count, Meta(description="Largest JSON body that the API reads.")] = 1024 * 1024
+    api_max_batch: Annotated[Count, Meta(description="Largest body of a batch that the API reads.")] = (
+        32 * 1024 * 1024
+    )
     api_max_artifact: Annotated[Count, Meta(description="Largest artifact that a client may upload.")] = (
         100 * 1024 * 1024
     )

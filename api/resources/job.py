@@ -90,6 +90,8 @@ class Retry:
 
 
 def _not_again(job: Job) -> Problem:
+    if job.state in FINAL - {State.SUCCEEDED} and job.payload is not None:
+        return Problem(409, "another job holds its unique key by now", state=job.state)
     if job.state in FINAL - {State.SUCCEEDED}:
         return Problem(409, "the job's payload was pruned, so it cannot run again", state=job.state)
     return Problem(

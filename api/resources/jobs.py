@@ -1,40 +1,35 @@
 """`/v1/jobs`: submitting a job, and listing one's jobs."""
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from threading import Event
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 from uuid import UUID
 
 import msgspec
 from loguru import logger
 from msgspec import Meta
-from psycopg2.errors import QueryCanceled
-from sqlalchemy import Row
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.acting import whose
-from api.answers import answer, answer_accepted
+from api.answers import answer, answer_accepted, answer_job
 from api.applications import Request, Response
 from api.bodies import decode, read_json
 from api.errors import Problem
+from api.filters import Wanted, listing
 from api.follower import Follower
-from api.idempotency import IdempotencyKey, idempotency_key, reused
+from api.idempotency import IdempotencyKey, idempotency_key, remembered
 from api.live_jobs import LiveJobs
 from api.metrics import Metrics
 from api.preferences import applied, preferred_wait
 from api.queries import page_start, page_token, query
-from api.representations import Job, JobPage, ListedJob
+from api.representations import Job, JobPage, ListedJob, job_path
 from worker import enqueue
-from worker.contract.states import State
-from worker.enqueue import Enqueuer, Submission, Tag
-from worker.ledger import idempotency, jobs
+from worker.enqueue import Enqueuer, RefusedJobs, Standing, Submission
+from worker.ledger import jobs
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Accepted, Message, NewJob
 from worker.settings import Settings
-
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 
 
 class Publishing(Protocol):
@@ -47,18 +42,16 @@ class Publishing(Protocol):
         """Publish a committed job's message soon."""
 
 
-class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class JobQuery(Wanted, frozen=True, kw_only=True):
     """Which of the client's jobs to list."""
 
-    state: Annotated[State | None, Meta(description="Only jobs in this state.")] = None
-    kind: Annotated[Name | None, Meta(description="Only jobs of this kind.")] = None
-    queue: Annotated[Name | None, Meta(description="Only jobs of this queue.")] = None
-    tag: Annotated[Tag | None, Meta(description="Only jobs that carry this tag.")] = None
     client: Annotated[
         Annotated[str, Meta(pattern=r"^(\*|[A-Za-z0-9._-]{1,63})$")] | None,
         Meta(description="Whose jobs, by the client's name, or `*` for everybody's: keys with `operate`."),
     ] = None
-    page_size: Annotated[int, Meta(ge=1, le=200, description="Jobs a page.")] = 50
+    page_size: Annotated[
+        int, Meta(ge=1, le=200, description="Jobs a page; a page may hold fewer and not be the last.")
+    ] = 50
     page_token: Annotated[
         Annotated[str, Meta(max_length=100)] | None, Meta(description="`next_page_token` of the page before.")
     ] = None
@@ -98,7 +91,10 @@ class Jobs:
         self._decoder = msgspec.json.Decoder(Submission)
 
     def on_post(self, req: Request, resp: Response) -> None:
-        """Accept a job: 202 once it is committed to the ledger, and not before."""
+        """Accept a job: 202 once it is committed to the ledger, and not before.
+
+        200, with the job that stands already, where another one holds its unique key.
+        """
         body = read_json(req, self._settings.api_max_body)
         key = idempotency_key(req, body)
         seconds = preferred_wait(req, self._settings.api_max_wait)
@@ -106,64 +102,49 @@ class Jobs:
         job = self._prepare(decode(body, self._decoder), client, req.context.request_id)
         # Expected before the commit: it could end before this request looks again.
         with self._follower.waiters.expect(job.id) if seconds else nullcontext() as ended:
-            accepted = self._accept(job, key)
-            if isinstance(accepted, UUID):
-                shown = self._earlier(accepted, client, seconds)
+            try:
+                accepted = self._accept(job, key)
+            except Standing as standing:
+                answer_job(resp, 200, self._follower.follow(standing.holders[job.id], client.id, seconds))
+                resp.content_location = job_path(standing.holders[job.id])
             else:
-                shown = self._followed(job, accepted, ended, seconds)
-        answer_accepted(resp, shown)
+                if isinstance(accepted, UUID):
+                    shown = self._earlier(accepted, client, seconds)
+                else:
+                    shown = self._followed(job, accepted, ended, seconds)
+                answer_accepted(resp, shown)
         if seconds:
             applied(resp, seconds)
 
     def on_get(self, req: Request, resp: Response) -> None:
         """List the client's jobs, newest first."""
         asked = query(req, JobQuery)
-        wanted = jobs.JobFilter(
-            client_id=whose(self._ledger, req.context.client, asked.client),
-            state=asked.state,
-            kind=asked.kind,
-            queue=asked.queue,
-            tag=asked.tag,
-        )
+        wanted = asked.of(whose(self._ledger, req.context.client, asked.client))
         before = page_start(asked.page_token) if asked.page_token is not None else None
-        rows = self._page(wanted, asked.page_size + 1, before)
-        page = [ListedJob.of_row(row) for row in rows[: asked.page_size]]
-        more = page_token(page[-1].id) if len(rows) > len(page) else None
-        answer(resp, 200, JobPage(page, more))
+        with listing(), self._ledger.read() as connection:
+            found = jobs.page(connection, wanted, asked.page_size, before)
+        more = None if found.before is None else page_token(found.before)
+        answer(resp, 200, JobPage([ListedJob.of_row(row) for row in found.rows], more))
 
     on_head = on_get
 
-    def _page(self, wanted: jobs.JobFilter, size: int, before: UUID | None) -> Sequence[Row[Any]]:
-        try:
-            with self._ledger.read() as connection:
-                return jobs.page(connection, wanted, size, before)
-        except DBAPIError as error:
-            if isinstance(error.orig, QueryCanceled):
-                raise Problem(
-                    503,
-                    "too many jobs had to be looked at for this filter; ask for fewer at once",
-                    code="list-too-slow",
-                ) from error
-            raise
-
     def _prepare(self, submission: Submission, client: Client, request_id: str) -> NewJob:
         job = self._enqueuer.prepare(submission, client.id, request_id, rights=client.rights)
-        if job.scheduled_at is None and self._publisher.reserve(job.queue):
+        if job.scheduled_at is None and not job.after and self._publisher.reserve(job.queue):
             return msgspec.structs.replace(job, published=True)
         return job
 
     def _accept(self, job: NewJob, key: IdempotencyKey | None) -> Accepted | UUID:
         """Commit the job; where its key stands for an earlier one, the id of that."""
-        with self._ledger.write() as connection:
-            if key is not None:
-                earlier = idempotency.remember(connection, job.client_id, key.key, key.fingerprint, job.id)
-                if earlier is not None:
-                    if earlier.fingerprint != key.fingerprint:
-                        raise reused()
-                    return earlier.job_id
-            if self._live_jobs is not None:
-                self._live_jobs.admit(job.client_id)
-            accepted = enqueue.enqueue(connection, job)
+        try:
+            with self._ledger.write() as connection:
+                if key is not None and (earlier := remembered(connection, job.client_id, key, job.id)):
+                    return earlier
+                if self._live_jobs is not None:
+                    self._live_jobs.admit(job.client_id)
+                accepted = enqueue.accept(connection, self._enqueuer.payloads, job.client_id, [job])[job.id]
+        except RefusedJobs as refused:
+            raise refused.problems[0] from None
         if job.published:
             self._publisher.publish(enqueue.message_of(job))
         self._metrics.accepted.labels(job.kind).inc()

@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, RowMapping, Select, any_, select, text
+from sqlalchemy import Connection, Row, RowMapping, select, text
 
-from worker.contract.states import State
+from worker.contract.states import FINAL, LIVE, State
 from worker.ledger.clients import Client
+from worker.ledger.ids import floor_of
 from worker.ledger.rows import uuid_array
 from worker.ledger.tables import acts, artifacts, attempts, jobs, workers
 
@@ -30,20 +31,39 @@ _LISTED = (
     jobs.c.cancel_requested_at,
     jobs.c.error,
     jobs.c.tags,
+    jobs.c.unique_key,
+    jobs.c.batch_id,
 )
 
 
 _BRIEFLY = text("SET LOCAL statement_timeout = '3s'")
 
 
-class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs a list shows; None: any."""
+# Conditions that an index of a client's jobs serves by itself.
+_STATES_OF_INDEXES = (LIVE, FINAL - {State.SUCCEEDED})
 
-    client_id: UUID | None = None
-    state: State | None = None
+# Whatever else a filter asks for, of so many jobs it is looked at for one page.
+LOOK = 10_000
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs of a client to show or to act on; None: any."""
+
+    client_id: UUID
+    states: frozenset[State] | None = None
     kind: str | None = None
     queue: str | None = None
     tag: str | None = None
+    batch_id: UUID | None = None
+    created_after: datetime | None = None  # inclusive, to the millisecond of the id
+    created_before: datetime | None = None  # exclusive
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Some jobs, and where to go on."""
+
+    rows: Sequence[Row[Any]]
+    before: UUID | None  # None: there are no more
 
 
 def find(connection: Connection, job_id: UUID, client_id: UUID | None = None) -> RowMapping | None:
@@ -97,10 +117,38 @@ def artifacts_of(connection: Connection, job_id: UUID) -> Sequence[RowMapping]:
     return connection.execute(wanted).mappings().all()
 
 
-def page(
-    connection: Connection, wanted: JobFilter, size: int, before: UUID | None = None
-) -> Sequence[Row[Any]]:
+# So that a text says which index serves it. All parts are constants of this module; values are bound.
+_BOUNDS = {
+    "before": "id < :before",
+    "batch_id": "batch_id = :batch_id",
+    "floor": "id >= :floor",
+    "ceiling": "id < :ceiling",
+}
+_CONDITIONS = {
+    "states": "state = ANY(CAST(:states AS text[]))",
+    "kind": "kind = :kind",
+    "queue": "queue = :queue",
+    "tag": ":tag = ANY(tags)",
+}
+
+_PAGE = """
+    WITH looked AS MATERIALIZED (
+        SELECT {columns} FROM jobs WHERE {bounds} ORDER BY id DESC LIMIT :most
+    ), found AS (
+        SELECT * FROM looked WHERE {conditions} ORDER BY id DESC LIMIT :size
+    )
+    SELECT found.*, about.looked_at, about.oldest
+    FROM (SELECT count(*) AS looked_at, (SELECT id FROM looked ORDER BY id LIMIT 1) AS oldest
+          FROM looked) about
+    LEFT JOIN found ON true ORDER BY found.id DESC
+"""
+
+
+def page(connection: Connection, wanted: JobFilter, size: int, before: UUID | None = None) -> Page:
     """Jobs, newest first, without payload, result and history.
+
+    What an index cannot answer is looked for among the next `LOOK` jobs only, so that a page costs the same
+    whatever the filter and the history; it may then hold less than its size, or nothing, and not be the last.
 
     Args:
         connection: of an open transaction.
@@ -108,24 +156,42 @@ def page(
         size: at most so many.
         before: only jobs older than this id: where the last page ended.
     """
-    conditions = [
-        column == value
-        for column, value in (
-            (jobs.c.client_id, wanted.client_id),
-            (jobs.c.state, wanted.state),
-            (jobs.c.kind, wanted.kind),
-            (jobs.c.queue, wanted.queue),
-        )
-        if value is not None
-    ]
-    if wanted.tag is not None:
-        conditions.append(any_(jobs.c.tags) == wanted.tag)
-    if before is not None:
-        conditions.append(jobs.c.id < before)
-    # A filter that fits few jobs reads many; that must not hold a connection for long.
+    words = _words(wanted) | ({} if before is None else {"before": before})
+    conditions = [sql for name, sql in _CONDITIONS.items() if name in words]
+    most = LOOK if conditions else size + 1
+    bounds = ["client_id = :client_id", *(sql for name, sql in _BOUNDS.items() if name in words)]
+    bounds += _of_indexes(wanted.states)
+    statement = _PAGE.format(
+        columns=", ".join(column.name for column in _LISTED),
+        bounds=" AND ".join(bounds),
+        conditions=" AND ".join(conditions) or "true",
+    )
     connection.execute(_BRIEFLY)
-    query: Select[Any] = select(*_LISTED).where(*conditions)
-    return connection.execute(query.order_by(jobs.c.id.desc()).limit(size)).all()
+    found = connection.execute(text(statement), words | {"most": most, "size": size + 1}).all()
+    rows = [row for row in found if row.id is not None]
+    if len(rows) > size:
+        return Page(rows[:size], rows[size - 1].id)
+    return Page(rows, found[0].oldest if conditions and found[0].looked_at == most else None)
+
+
+def _words(wanted: JobFilter) -> dict[str, Any]:
+    given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
+    if (after := given.pop("created_after", None)) is not None:
+        given["floor"] = floor_of(after)
+    if (until := given.pop("created_before", None)) is not None:
+        given["ceiling"] = floor_of(until)
+    if wanted.states is not None:
+        given["states"] = sorted(wanted.states)
+    return given
+
+
+def _of_indexes(states: frozenset[State] | None) -> list[str]:
+    """The condition of the partial index that holds these states, where one does."""
+    return [
+        "state IN (" + ", ".join(f"'{state}'" for state in sorted(indexed)) + ")"
+        for indexed in _STATES_OF_INDEXES
+        if states is not None and states <= indexed
+    ]
 
 
 _ENDED = text("""

@@ -29,7 +29,11 @@ _NUMBERS = count(1)
 @pytest.fixture(scope="module")
 def settings(database_url: str) -> Settings:
     return Settings(
-        database_url=database_url, api_max_body=20_000, api_max_artifact=300_000, api_max_wait=30.0
+        database_url=database_url,
+        api_max_body=20_000,
+        api_max_artifact=300_000,
+        api_max_batch=1_000_000,
+        api_max_wait=30.0,
     )
 
 

@@ -64,10 +64,10 @@ def test_a_list_shows_what_was_asked_for(connection: Connection) -> None:
     IN_STATE[State.FAILED](connection)
 
     def listed(**wish: object) -> list[UUID]:
-        return [job.id for job in jobs.page(connection, JobFilter(client_id=CLIENT, **wish), 10)]  # type: ignore[arg-type]
+        return [job.id for job in jobs.page(connection, JobFilter(client_id=CLIENT, **wish), 10).rows]  # type: ignore[arg-type]
 
     assert listed(kind="a.b") == listed(queue="email") == listed(tag="y") == [wanted]
-    assert len(listed(state=State.FAILED)) == 1
+    assert len(listed(states=frozenset({State.FAILED}))) == 1
     assert listed(tag="z") == []
 
 

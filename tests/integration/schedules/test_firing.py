@@ -70,7 +70,7 @@ def test_a_firing_makes_a_job_that_belongs_to_the_schedules(ledger: Ledger) -> N
     with ledger.write() as connection:
         client = clients.find_client(connection, CLIENT)
         assert client
-        (listed,) = jobs.page(connection, JobFilter(client_id=client.id, tag="schedule:tidy"), 10)
+        (listed,) = jobs.page(connection, JobFilter(client_id=client.id, tag="schedule:tidy"), 10).rows
         job = jobs.find(connection, listed.id)
         assert job
         fired_job = connection.execute(text("SELECT job_id FROM firings")).scalar_one()

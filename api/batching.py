@@ -1,0 +1,186 @@
+"""Batches as clients word them, made into jobs: all of them, or a list of what is wrong with which.
+
+Ten thousand jobs take a good part of a second to check, so the work is cut into slices, between which the
+other requests of the process have their turn.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from api.bodies import decode
+from api.cooperation import breathe
+from api.errors import FieldError, Problem
+from worker.enqueue import Enqueuer, JobName, KindNotAllowed, Refused, Submission, Tag
+from worker.ledger.clients import Client
+from worker.ledger.ids import new_id
+from worker.ledger.records import NewJob
+
+MOST_JOBS = 10_000
+MOST_LINKS = 50_000  # entries of `after` in one batch
+
+_SLICE = 100  # jobs between two breaths: some milliseconds
+_MOST_PROBLEMS = 100
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class BatchJob(Submission, frozen=True, kw_only=True):
+    """A job of a batch."""
+
+    name: Annotated[
+        JobName | None,
+        Meta(description="What other jobs of the same batch call it, in `after` and in references."),
+    ] = None
+
+
+class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Jobs that are submitted together, and watched as one."""
+
+    jobs: Annotated[
+        list[msgspec.Raw],
+        Meta(min_length=1, max_length=MOST_JOBS, description="All of them are accepted, or none."),
+    ]
+    tags: Annotated[list[Tag], Meta(description="Words about the batch.", max_length=20)] = []
+    callback: Annotated[
+        Annotated[str, Meta(max_length=2048)] | None,
+        Meta(description="https URL that is told once when all jobs have ended."),
+    ] = None
+
+
+class Problems:
+    """What is wrong with the jobs of a batch, by their places; told all at once."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, Refused] = {}
+
+    def add(self, place: int, refused: Refused) -> None:
+        """Note one; of one job the first counts.
+
+        Raises:
+            Problem: they are enough.
+        """
+        if isinstance(refused, KindNotAllowed):
+            raise refused
+        self._found.setdefault(place, refused)
+        if len(self._found) == _MOST_PROBLEMS:
+            self.settle()
+
+    def settle(self) -> None:
+        """Go on where there are none.
+
+        Raises:
+            Problem: 422, which jobs cannot be accepted, and why.
+        """
+        if self._found:
+            raise refusal(self._found)
+
+
+def refusal(problems: Mapping[int, Refused]) -> Problem:
+    """All that is wrong with the jobs of a batch, by their places; the first of very many."""
+    told = sorted(problems)[:_MOST_PROBLEMS]
+    more = ", and perhaps more" if len(problems) >= _MOST_PROBLEMS else ""
+    return Problem(
+        422,
+        f"{len(told)} of the jobs cannot be accepted{more}; none was",
+        code="invalid-fields",
+        title="Some fields cannot be accepted",
+        errors=[_error(place, problems[place]) for place in told],
+    )
+
+
+def prepare(
+    raw: Sequence[msgspec.Raw], enqueuer: Enqueuer, client: Client, request_id: str, batch_id: UUID
+) -> list[NewJob]:
+    """Make jobs of what a client sent.
+
+    Raises:
+        Problem: 422, some of them cannot be accepted.
+        KindNotAllowed: the key may not submit one of the kinds.
+    """
+    problems = Problems()
+    wishes = _each(raw, _decoded, problems)
+    problems.settle()
+    ids = [new_id() for _ in wishes]
+    names = _names(wishes, ids, problems)
+    _refuse_cycles(wishes, problems)
+
+    def make(wish: tuple[BatchJob, UUID]) -> NewJob:
+        return enqueuer.prepare(
+            wish[0],
+            client.id,
+            request_id,
+            rights=client.rights,
+            names=names,
+            job_id=wish[1],
+            batch_id=batch_id,
+        )
+
+    jobs = _each(list(zip(wishes, ids, strict=True)), make, problems)
+    problems.settle()
+    _refuse_twins(jobs, problems)
+    problems.settle()
+    return jobs
+
+
+def _each(given: Sequence[T], make: Callable[[T], U], problems: Problems) -> list[U]:
+    made = []
+    for place, one in enumerate(given):
+        if place % _SLICE == 0:
+            breathe()
+        try:
+            made.append(make(one))
+        except Refused as refused:
+            problems.add(place, refused)
+        except Problem as problem:  # what is no JSON after all
+            problems.add(place, Refused("", problem.description or "cannot be read"))
+    return made
+
+
+_JOBS = msgspec.json.Decoder(BatchJob)
+
+
+def _decoded(raw: msgspec.Raw) -> BatchJob:
+    return decode(bytes(raw), _JOBS)
+
+
+def _names(wishes: Sequence[BatchJob], ids: Sequence[UUID], problems: Problems) -> Mapping[str, UUID]:
+    names: dict[str, UUID] = {}
+    for place, (wish, id_) in enumerate(zip(wishes, ids, strict=True)):
+        if wish.name is not None and names.setdefault(wish.name, id_) != id_:
+            problems.add(place, Refused("name", f"another job of this batch is called {wish.name!r} too"))
+    return names
+
+
+def _refuse_cycles(wishes: Sequence[BatchJob], problems: Problems) -> None:
+    links = sum(len(wish.after) for wish in wishes)
+    if links > MOST_LINKS:
+        raise Problem(422, f"the jobs have {links} entries in `after`; a batch may have {MOST_LINKS}")
+    places = {wish.name: place for place, wish in enumerate(wishes) if wish.name is not None}
+    if not links or not places:
+        return
+    graph = {
+        place: [places[name] for name in wish.after if name in places] for place, wish in enumerate(wishes)
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = " after ".join(str(wishes[place].name) for place in reversed(error.args[1]))
+        problems.add(min(error.args[1]), Refused("after", f"goes round in a circle: {circle}"))
+
+
+def _refuse_twins(jobs: Sequence[NewJob], problems: Problems) -> None:
+    seen: dict[str, int] = {}
+    for place, job in enumerate(jobs):
+        if job.unique_key is not None and seen.setdefault(job.unique_key.key, place) != place:
+            first = seen[job.unique_key.key]
+            problems.add(place, Refused("unique_key", f"jobs[{first}] of this batch has the same"))
+
+
+def _error(place: int, refused: Refused) -> FieldError:
+    return FieldError(f"jobs[{place}]" + (f".{refused.field}" if refused.field else ""), refused.reason)

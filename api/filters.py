@@ -1,0 +1,67 @@
+"""Filters: how clients say which of their jobs they mean, in a query and in a body alike."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+from psycopg2.errors import QueryCanceled
+from sqlalchemy.exc import DBAPIError
+
+from api.errors import Problem
+from worker.contract.states import State
+from worker.enqueue import Moment, Tag
+from worker.ledger.jobs import JobFilter
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which of the client's jobs are meant: those that fit everything that is given."""
+
+    state: Annotated[State | None, Meta(description="Only jobs in this state.")] = None
+    kind: Annotated[Name | None, Meta(description="Only jobs of this kind.")] = None
+    queue: Annotated[Name | None, Meta(description="Only jobs of this queue.")] = None
+    tag: Annotated[Tag | None, Meta(description="Only jobs that carry this tag.")] = None
+    batch: Annotated[UUID | None, Meta(description="Only jobs of this batch.")] = None
+    created_after: Annotated[
+        Moment | None, Meta(description="Only jobs accepted at this time or later (RFC 3339).")
+    ] = None
+    created_before: Annotated[
+        Moment | None, Meta(description="Only jobs accepted before this time (RFC 3339).")
+    ] = None
+
+    def of(self, client_id: UUID, states: frozenset[State] | None = None) -> JobFilter:
+        """The ledger's filter; `states` where no state is given."""
+        return JobFilter(
+            client_id=client_id,
+            states=states if self.state is None else frozenset({self.state}),
+            kind=self.kind,
+            queue=self.queue,
+            tag=self.tag,
+            batch_id=self.batch,
+            created_after=self.created_after,
+            created_before=self.created_before,
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it asks for nothing, and so means every job."""
+        return all(getattr(self, name) is None for name in Wanted.__struct_fields__)
+
+
+@contextmanager
+def listing() -> Iterator[None]:
+    """Say what a reader can do where looking for its jobs took too long."""
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error.orig, QueryCanceled):
+            raise Problem(
+                503,
+                "too many jobs had to be looked at for this filter; ask for fewer at once",
+                code="list-too-slow",
+            ) from error
+        raise

@@ -1,0 +1,146 @@
+"""`/v1/jobs/cancel` and `/v1/jobs/retry`: acting on all of one's jobs that fit a filter."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+from sqlalchemy import Row
+
+from api.actors import actor
+from api.answers import answer
+from api.applications import Request, Response
+from api.bodies import decode, read_json
+from api.cooperation import breathe
+from api.filters import Wanted, listing
+from api.follower import Follower
+from api.queries import page_start, page_token
+from worker.contract.states import FINAL, LIVE, State
+from worker.enqueue import Refused
+from worker.ledger import jobs, transitions
+from worker.ledger.clients import Client
+from worker.ledger.engines import Ledger
+
+MOST = 10_000  # jobs that one request acts on
+_PAGES = 20  # that one request looks at
+_SLICE = 500  # jobs that one transaction changes
+_LONGEST = 64 * 1024  # bytes of a filter
+
+_AGAIN = frozenset(FINAL - {State.SUCCEEDED})
+
+
+class Act(Wanted, frozen=True, kw_only=True):
+    """Which jobs to act on, and whether to do it."""
+
+    dry_run: Annotated[bool, Meta(description="Only say how many jobs are meant.")] = False
+    page_token: Annotated[
+        Annotated[str, Meta(max_length=100)] | None,
+        Meta(description="`next_page_token` of the answer before, to go on with older jobs."),
+    ] = None
+
+
+class Acted(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of it."""
+
+    dry_run: bool
+    matched: Annotated[int, Meta(description="Jobs that are meant, and that can be acted on.")]
+    changed: Annotated[int, Meta(description="Jobs that were cancelled, or run again; 0 in a dry run.")]
+    next_page_token: Annotated[
+        str | None, Meta(description="For `page_token`, where there is more to look at; null: that was all.")
+    ]
+
+
+_DECODER = msgspec.json.Decoder(Act)
+
+
+class CancelJobs:
+    """The cancelling of all jobs that fit.
+
+    Args:
+        ledger: cancels.
+        follower: whose waiters learn of it at once.
+    """
+
+    def __init__(self, ledger: Ledger, follower: Follower) -> None:
+        self._ledger = ledger
+        self._follower = follower
+
+    def on_post(self, req: Request, resp: Response) -> None:
+        """Cancel them, or ask the workers of those that run to stop."""
+        client: Client = req.context.client
+        asked = _read(req, LIVE)
+        meant, more = _meant(self._ledger, asked, client, LIVE)
+        ids = [row.id for row in meant if row.cancel_requested_at is None]
+        changed = 0
+        for some in _slices(ids, asked):
+            with self._ledger.write() as connection:
+                after = transitions.cancel_all(connection, some, actor(client), client.id)
+            self._follower.waiters.wake(str(id_) for id_, state in after.items() if state in FINAL)
+            changed += len(after)
+        _answer(resp, asked, len(ids), changed, more)
+
+
+class RetryJobs:
+    """The re-running of all jobs that fit.
+
+    Args:
+        ledger: makes them queued again; dispatch publishes them.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def on_post(self, req: Request, resp: Response) -> None:
+        """Run them again, each under its id; those of kinds that the key may not submit are left alone."""
+        client: Client = req.context.client
+        asked = _read(req, _AGAIN)
+        meant, more = _meant(self._ledger, asked, client, _AGAIN)
+        # The oldest first, for others come after them.
+        ids = [row.id for row in reversed(meant) if client.rights.allow(row.kind)]
+        changed = 0
+        for some in _slices(ids, asked):
+            with self._ledger.write() as connection:
+                changed += len(transitions.run_all_again(connection, some, actor(client), client.id))
+        _answer(resp, asked, len(ids), changed, more)
+
+
+def _read(req: Request, states: frozenset[State]) -> Act:
+    asked = decode(read_json(req, _LONGEST), _DECODER)
+    if asked.is_empty:
+        fields = ", ".join(Wanted.__struct_fields__)
+        raise Refused("body", f"a filter must ask for something: give at least one of {fields}")
+    if asked.state is not None and asked.state not in states:
+        raise Refused("state", f"no {asked.state} job can be meant; one of {', '.join(sorted(states))} can")
+    return asked
+
+
+def _meant(
+    ledger: Ledger, asked: Act, client: Client, states: frozenset[State]
+) -> tuple[Sequence[Row[Any]], UUID | None]:
+    """The jobs that fit, newest first, and where there may be more."""
+    before = page_start(asked.page_token) if asked.page_token is not None else None
+    wanted = asked.of(client.id, states)
+    found: list[Row[Any]] = []
+    for _ in range(_PAGES):
+        with listing(), ledger.write() as connection:  # not of a replica, which may not have them yet
+            page = jobs.page(connection, wanted, MOST - len(found), before)
+        found += page.rows
+        before = page.before
+        if before is None or len(found) == MOST:
+            break
+        breathe()
+    return found, before
+
+
+def _slices(ids: Sequence[UUID], asked: Act) -> Iterator[Sequence[UUID]]:
+    if asked.dry_run:
+        return
+    for start in range(0, len(ids), _SLICE):
+        yield ids[start : start + _SLICE]
+        breathe()
+
+
+def _answer(resp: Response, asked: Act, matched: int, changed: int, more: UUID | None) -> None:
+    token = None if more is None else page_token(more)
+    answer(resp, 200, Acted(dry_run=asked.dry_run, matched=matched, changed=changed, next_page_token=token))

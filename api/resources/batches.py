@@ -1,0 +1,242 @@
+"""`/v1/batches`: submitting many jobs at once, and watching and cancelling them as one."""
+
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection
+
+from api.actors import actor
+from api.answers import answer, revalidate
+from api.applications import Request, Response
+from api.batching import MOST_JOBS, BatchSubmission, prepare, refusal
+from api.bodies import JSON, chunks, decode, media_type
+from api.cooperation import breathe
+from api.errors import Problem, invalid
+from api.idempotency import IdempotencyKey, idempotency_key, remembered
+from api.identifiers import parse_id
+from api.metrics import Metrics
+from api.preferences import applied, preferred_wait
+from api.representations import AcceptedBatch, Batch, batch_path
+from api.waiting import Waiters
+from worker.contract.states import FINAL
+from worker.enqueue import Enqueuer, Refused, RefusedJobs, Standing, accept, checked_callback
+from worker.ledger import batches, transitions
+from worker.ledger.batches import NewBatch
+from worker.ledger.clients import Client
+from worker.ledger.engines import Ledger
+from worker.ledger.ids import new_id
+from worker.ledger.records import NewJob
+from worker.settings import Settings
+
+NDJSON = "application/x-ndjson"
+
+_SLICE = 500  # jobs that one transaction cancels
+_POLL = "1"  # seconds between two looks at a batch that is under way
+
+B = TypeVar("B", bound=Batch)
+
+_BATCHES = msgspec.json.Decoder(BatchSubmission)
+_LINES = msgspec.json.Decoder(msgspec.Raw)
+
+
+class Batches:
+    """The batches of a client.
+
+    Args:
+        settings: for the limits.
+        enqueuer: validates.
+        ledger: accepts.
+        waiters: learn when a batch ended.
+        metrics: counts.
+    """
+
+    def __init__(
+        self, *, settings: Settings, enqueuer: Enqueuer, ledger: Ledger, waiters: Waiters, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._enqueuer = enqueuer
+        self._ledger = ledger
+        self._waiters = waiters
+        self._metrics = metrics
+
+    def on_post(self, req: Request, resp: Response) -> None:
+        """Accept all jobs of a batch in one transaction, or none; the beat dispatches them."""
+        body, wish = self._read(req)
+        key = idempotency_key(req, body)
+        seconds = preferred_wait(req, self._settings.api_max_wait)
+        client: Client = req.context.client
+        batch = NewBatch(
+            id=new_id(),
+            client_id=client.id,
+            size=len(wish.jobs),
+            callback=checked_callback(wish.callback),
+            tags=wish.tags,
+        )
+        jobs = prepare(wish.jobs, self._enqueuer, client, req.context.request_id, batch.id)
+        made = self._accept(batch, jobs, key)
+        self._wait(made, client, seconds)
+        with self._ledger.write() as connection:
+            ids = batches.job_ids(connection, made)
+            shown = read(connection, made, client.id, AcceptedBatch, job_ids=ids)
+        _answer(resp, 202, shown)
+        resp.location = batch_path(made)
+        if seconds:
+            applied(resp, seconds)
+
+    def _read(self, req: Request) -> tuple[bytes, BatchSubmission]:
+        """The body, and what it asks for; a line of NDJSON is a job.
+
+        Raises:
+            Problem: it is neither, or too large.
+        """
+        if media_type(req) not in {JSON, NDJSON}:
+            raise Problem(415, f"send a batch as {JSON}, or its jobs alone, one a line, as {NDJSON}")
+        body = b"".join(chunks(req, self._settings.api_max_batch))
+        if media_type(req) == JSON:
+            return body, decode(body, _BATCHES)
+        return body, BatchSubmission(jobs=_lines(body))
+
+    def _accept(self, batch: NewBatch, jobs: list[NewJob], key: IdempotencyKey | None) -> UUID:
+        """Commit the batch; returns its id, or that of the earlier one that the key stands for."""
+        try:
+            with self._ledger.write() as connection:
+                if key is not None and (earlier := remembered(connection, batch.client_id, key, batch.id)):
+                    return earlier
+                batches.add(connection, batch)
+                accept(connection, self._enqueuer.payloads, batch.client_id, jobs)
+        except RefusedJobs as refused:
+            problems = refused.problems
+        except Standing as standing:
+            problems = {
+                place: Refused("unique_key", f"the job {standing.holders[job.id]} holds it")
+                for place, job in enumerate(jobs)
+                if job.id in standing.holders
+            }
+        else:
+            for job in jobs:
+                self._metrics.accepted.labels(job.kind).inc()
+            return batch.id
+        raise refusal(problems)
+
+    def _wait(self, batch_id: UUID, client: Client, seconds: int) -> None:
+        if seconds:
+            follow(self._ledger, self._waiters, batch_id, client.id, seconds)
+
+
+class OneBatch:
+    """A batch.
+
+    Args:
+        ledger: has it.
+        waiters: learn when it ended.
+        longest_wait: seconds that `Prefer: wait` may last.
+    """
+
+    def __init__(self, ledger: Ledger, waiters: Waiters, longest_wait: float) -> None:
+        self._ledger = ledger
+        self._waiters = waiters
+        self._longest_wait = longest_wait
+
+    def on_get(self, req: Request, resp: Response, batch_id: str) -> None:
+        """Read it, at once or when all of its jobs have ended."""
+        seconds = preferred_wait(req, self._longest_wait)
+        wanted, client = parse_batch_id(batch_id), req.context.client
+        if seconds:
+            follow(self._ledger, self._waiters, wanted, client.id, seconds)
+        with self._ledger.write() as connection:
+            shown = read(connection, wanted, client.id, Batch)
+        _answer(resp, 200, shown)
+        revalidate(req, resp)
+        if seconds:
+            applied(resp, seconds)
+
+    on_head = on_get
+
+
+class CancelBatch:
+    """The cancelling of a batch.
+
+    Args:
+        ledger: cancels.
+        waiters: learn of it at once.
+    """
+
+    def __init__(self, ledger: Ledger, waiters: Waiters) -> None:
+        self._ledger = ledger
+        self._waiters = waiters
+
+    def on_post(self, req: Request, resp: Response, batch_id: str) -> None:
+        """Cancel what has not ended: 200 where all has by then, 202 where some job still runs."""
+        client: Client = req.context.client
+        wanted = parse_batch_id(batch_id)
+        with self._ledger.write() as connection:
+            read(connection, wanted, client.id, Batch)
+        while self._cancel_some(wanted, client):
+            breathe()
+        with self._ledger.write() as connection:
+            shown = read(connection, wanted, client.id, Batch)
+        _answer(resp, 200 if shown.done else 202, shown)
+
+    def _cancel_some(self, batch_id: UUID, client: Client) -> bool:
+        with self._ledger.write() as connection:
+            ids = batches.cancellable(connection, batch_id, _SLICE)
+            cancelled = transitions.cancel_all(connection, ids, actor(client), client.id) if ids else {}
+        self._waiters.wake(str(id_) for id_, state in cancelled.items() if state in FINAL)
+        return bool(cancelled)
+
+
+def read(connection: Connection, batch_id: UUID, client_id: UUID, form: type[B], **more: Any) -> B:
+    """A client's batch.
+
+    Raises:
+        Problem: 404, this client has no such batch.
+    """
+    row = batches.find(connection, batch_id, client_id)
+    if row is None:
+        raise no_such_batch()
+    return form.of_row(row, batches.counts(connection, batch_id), **more)
+
+
+def follow(ledger: Ledger, waiters: Waiters, batch_id: UUID, client_id: UUID, seconds: int) -> None:
+    """Wait until a batch ended, or until so many seconds passed; raises as `read`."""
+    with waiters.expect(batch_id) as ended:
+        with ledger.write() as connection:
+            shown = read(connection, batch_id, client_id, Batch)
+        if not shown.done:
+            ended.wait(seconds)
+
+
+def parse_batch_id(text: str) -> UUID:
+    """The id in a path.
+
+    Raises:
+        Problem: 404, it is none, and so no batch's.
+    """
+    batch_id = parse_id(text)
+    if batch_id is None:
+        raise no_such_batch()
+    return batch_id
+
+
+def no_such_batch() -> Problem:
+    """The same answer for an unknown batch and for another client's."""
+    return Problem(404, "there is no such batch")
+
+
+def _answer(resp: Response, status: int, batch: Batch) -> None:
+    answer(resp, status, batch)
+    if not batch.done:
+        resp.set_header("Retry-After", _POLL)
+
+
+def _lines(body: bytes) -> list[msgspec.Raw]:
+    try:
+        jobs = _LINES.decode_lines(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(400, f"the body is no NDJSON: {error}") from None
+    except RecursionError:
+        raise Problem(400, "the body is nested too deeply") from None
+    if not 1 <= len(jobs) <= MOST_JOBS:
+        raise invalid(422, Refused("jobs", f"are {len(jobs)}; a batch has 1 to {MOST_JOBS}"))
+    return jobs

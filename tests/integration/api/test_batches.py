@@ -1,0 +1,242 @@
+"""Batches: many jobs submitted together and watched as one."""
+
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from falcon.testing import Result, TestClient
+from sqlalchemy import text
+
+from api.app import Deps, create_app
+from schedules.followups import FollowUps
+from schedules.metrics import Metrics
+from tests.integration.api.conftest import NewCaller
+from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
+from worker.contract import Rights
+from worker.enqueue import Enqueuer
+from worker.ledger import agenda
+from worker.ledger.engines import Ledger
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+HELLO: dict[str, Any] = {"kind": "test.greet", "payload": {"name": "Ada"}}
+
+
+def submit(caller: Caller, batch: object, **headers: str) -> Result:
+    named = {"Content-Type": JSON} | {name.replace("_", "-"): value for name, value in headers.items()}
+    return caller.call("POST", "/v1/batches", named, body=msgspec.json.encode(batch))
+
+
+def accepted(caller: Caller, *jobs: object, **more: object) -> dict[str, Any]:
+    answer = submit(caller, {"jobs": jobs or [HELLO, HELLO], **more})
+    assert answer.status_code == 202, answer.text
+    batch: dict[str, Any] = answer.json
+    return batch
+
+
+def problems(answer: Result) -> dict[str, str]:
+    assert answer.status_code == 422, answer.text
+    return {error["field"]: error["reason"] for error in answer.json["errors"]}
+
+
+def jobs_of(caller: Caller) -> int:
+    return len(caller.get("/v1/jobs").json["jobs"])
+
+
+@pytest.fixture
+def settle(ledger: Ledger, deps: Deps) -> Any:
+    """What a beat does about jobs that ended."""
+    follow_ups = FollowUps(ledger, Enqueuer(deps.catalog), Metrics())
+
+    def run() -> None:
+        with ledger.write() as connection:
+            todo = agenda.read(connection)
+        while follow_ups.run(todo):
+            pass
+
+    return run
+
+
+def test_all_jobs_of_a_batch_are_accepted_together(caller: Caller) -> None:
+    answer = submit(caller, {"jobs": [HELLO, HELLO | {"priority": "high"}], "tags": ["nightly"]})
+    batch = answer.json
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/v1/batches/{batch['id']}"
+    assert (batch["size"], batch["done"], batch["counts"]) == (2, False, {"queued": 2})
+    assert (batch["tags"], batch["finished_at"]) == (["nightly"], None)
+    first, second = (caller.job(job_id) for job_id in batch["job_ids"])
+    assert (first["priority"], second["priority"]) == ("normal", "high")
+    assert first["batch_id"] == second["batch_id"] == batch["id"]
+    assert first["links"]["batch"] == f"/v1/batches/{batch['id']}"
+
+
+def test_its_jobs_can_be_sent_one_a_line(caller: Caller) -> None:
+    body = b"\n".join(msgspec.json.encode(HELLO) for _ in range(3)) + b"\n"
+    answer = caller.call("POST", "/v1/batches", {"Content-Type": NDJSON}, body=body)
+    assert answer.status_code == 202
+    assert answer.json["size"] == 3
+
+
+def test_one_bad_job_refuses_them_all_and_each_is_named(caller: Caller) -> None:
+    bad = {"kind": "test.greet", "payload": {"name": ""}}
+    answer = submit(caller, {"jobs": [HELLO, bad, HELLO, {"kind": "no.such"}, 5]})
+    assert (
+        problems(answer)
+        == {
+            "jobs[1].payload.name": "Expected `str` of length >= 1",
+            "jobs[3].kind": "there is no kind 'no.such'; known are test.greet, test.idle",
+            "jobs[4]": "Expected `object`, got `int`",
+        }
+        or {"jobs[4]"} == problems(answer).keys()
+    )
+    assert jobs_of(caller) == 0
+
+
+def test_of_very_many_bad_jobs_the_first_are_named(caller: Caller) -> None:
+    answer = submit(caller, {"jobs": [{"kind": "no.such"}] * 500})
+    found = problems(answer)
+    assert len(found) == 100
+    assert "jobs[99].kind" in found
+    assert "and perhaps more" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("count", [0, 10_001])
+def test_a_batch_has_one_to_ten_thousand_jobs(caller: Caller, count: int) -> None:
+    assert "jobs" in problems(submit(caller, {"jobs": [0] * count}))
+    body = b"0\n" * count
+    answer = caller.call("POST", "/v1/batches", {"Content-Type": NDJSON}, body=body)
+    assert "jobs" in problems(answer)
+
+
+def test_a_body_that_is_neither_is_refused(caller: Caller) -> None:
+    answer = caller.call("POST", "/v1/batches", {"Content-Type": "text/csv"}, body=b"a,b")
+    assert answer.status_code == 415
+    for body in (b'{"a": 1}\n{', b"\xff"):
+        answer = caller.call("POST", "/v1/batches", {"Content-Type": NDJSON}, body=body)
+        assert answer.status_code == 400
+
+
+def test_a_batch_has_a_limit_of_its_own(caller: Caller, settings: Any) -> None:
+    large = HELLO | {"tags": ["x" * 100] * 20}
+    batch = accepted(caller, *[large] * 20)
+    assert batch["size"] == 20
+    assert len(msgspec.json.encode([large] * 20)) > settings.api_max_body
+    answer = submit(caller, {"jobs": [large] * 600})
+    assert answer.status_code == 413
+
+
+def test_a_key_bound_to_kinds_submits_no_batch_with_others(caller: Caller, new_caller: NewCaller) -> None:
+    bound = new_caller(Rights.of(["test.greet"]), of=caller)
+    assert submit(bound, {"jobs": [HELLO]}).status_code == 202
+    answer = submit(bound, {"jobs": [HELLO, {"kind": "test.idle"}]})
+    assert answer.status_code == 403
+    assert answer.json["type"] == "urn:jobyard:kind-not-allowed"
+
+
+def test_a_repeated_batch_is_answered_with_the_first(caller: Caller) -> None:
+    batch = {"jobs": [HELLO, HELLO]}
+    first, again = (submit(caller, batch, Idempotency_Key="k") for _ in range(2))
+    assert again.status_code == 202
+    assert (again.json["id"], again.json["job_ids"]) == (first.json["id"], first.json["job_ids"])
+    assert jobs_of(caller) == 2
+    assert submit(caller, {"jobs": [HELLO]}, Idempotency_Key="k").status_code == 422
+    assert caller.submit(HELLO, Idempotency_Key="k").status_code == 422
+
+
+def test_a_batch_is_done_when_its_last_job_has_ended(caller: Caller, worker: FakeWorker, settle: Any) -> None:
+    batch = accepted(caller)
+    first, second = (worker.claim(caller.job(job_id)) for job_id in batch["job_ids"])
+    worker.succeed(first, {"text": "hello"})
+    settle()
+    path = f"/v1/batches/{batch['id']}"
+    assert caller.get(path).json["counts"] == {"running": 1, "succeeded": 1}
+    assert caller.get(path).headers["Retry-After"] == "1"
+    worker.fail(second, "no")
+    settle()
+    shown = caller.get(path)
+    assert (shown.json["done"], shown.json["counts"]) == (True, {"failed": 1, "succeeded": 1})
+    assert shown.json["finished_at"].endswith("Z")
+    assert "Retry-After" not in shown.headers
+    assert caller.get(path, If_None_Match=shown.headers["ETag"]).status_code == 304
+
+
+def test_a_batch_finishes_once_whatever_is_run_again(
+    caller: Caller, worker: FakeWorker, settle: Any, ledger: Ledger
+) -> None:
+    batch = accepted(caller, HELLO)
+    path = f"/v1/batches/{batch['id']}"
+    worker.fail(worker.claim(caller.job(batch["job_ids"][0])), "no")
+    settle()
+    finished = caller.get(path).json["finished_at"]
+    caller.post(f"/v1/jobs/{batch['job_ids'][0]}/retry")
+    shown = caller.get(path).json
+    assert (shown["done"], shown["finished_at"]) == (False, finished)
+    worker.succeed(worker.claim(caller.job(batch["job_ids"][0])), {"text": "hello"})
+    settle()
+    shown = caller.get(path).json
+    assert (shown["done"], shown["finished_at"]) == (True, finished)
+
+
+def test_a_client_can_wait_for_a_batch(caller: Caller, deps: Deps, new_caller: NewCaller) -> None:
+    batch = accepted(caller)
+    began = time.monotonic()
+    answer = caller.get(f"/v1/batches/{batch['id']}", Prefer="wait=1")
+    assert answer.headers["Preference-Applied"] == "wait=1"
+    assert time.monotonic() - began >= 1.0
+    caller.post(f"/v1/batches/{batch['id']}/cancel")
+    began = time.monotonic()
+    assert caller.get(f"/v1/batches/{batch['id']}", Prefer="wait=9").json["done"]
+    assert time.monotonic() - began < 5.0
+
+
+def test_a_batch_is_cancelled_as_one(caller: Caller, worker: FakeWorker, tomorrow: str) -> None:
+    batch = accepted(caller, HELLO, HELLO | {"scheduled_at": tomorrow}, HELLO)
+    worker.claim(caller.job(batch["job_ids"][0]))
+    answer = caller.post(f"/v1/batches/{batch['id']}/cancel")
+    assert answer.status_code == 202
+    assert answer.json["counts"] == {"cancelled": 2, "running": 1}
+    assert caller.job(batch["job_ids"][0])["cancel_requested_at"] is not None
+    (act,) = caller.job(batch["job_ids"][1])["history"]
+    assert (act["act"], act["actor"]) == ("cancel", f"client {caller.client.name}")
+    assert caller.post(f"/v1/batches/{batch['id']}/cancel").status_code == 202
+
+
+def test_a_cancelled_batch_with_nothing_running_is_done(caller: Caller) -> None:
+    batch = accepted(caller)
+    answer = caller.post(f"/v1/batches/{batch['id']}/cancel")
+    assert (answer.status_code, answer.json["done"]) == (200, True)
+
+
+def test_the_jobs_of_a_batch_are_listed(caller: Caller) -> None:
+    accepted(caller)
+    batch = accepted(caller, HELLO, HELLO, HELLO)
+    first = caller.get(f"/v1/jobs?batch={batch['id']}&page_size=2").json
+    rest = caller.get(f"/v1/jobs?batch={batch['id']}&page_token={first['next_page_token']}").json
+    listed = [job["id"] for page in (first, rest) for job in page["jobs"]]
+    assert listed == batch["job_ids"][::-1]
+    assert rest["next_page_token"] is None
+
+
+def test_a_batch_is_its_clients_alone(caller: Caller, new_caller: NewCaller) -> None:
+    batch, other = accepted(caller), new_caller()
+    path = f"/v1/batches/{batch['id']}"
+    assert other.get(path).status_code == other.post(path + "/cancel").status_code == 404
+    assert other.get(path).json["detail"] == other.get(f"/v1/batches/{unknown_id()}").json["detail"]
+    assert other.get("/v1/batches/x").status_code == 404
+    assert other.get(f"/v1/jobs?batch={batch['id']}").json["jobs"] == []
+    assert caller.get(path).json["counts"] == {"queued": 2}
+
+
+def test_ten_thousand_jobs_are_accepted_in_a_moment(caller: Caller, ledger: Ledger) -> None:
+    began = time.monotonic()
+    batch = accepted(caller, *[HELLO] * 10_000)
+    seconds = time.monotonic() - began
+    with ledger.read() as connection:
+        query = text("SELECT count(*) FROM jobs WHERE batch_id = :id")
+        assert connection.execute(query, {"id": batch["id"]}).scalar_one() == 10_000
+    assert seconds < 6.0  # a machine at rest takes a quarter of it
+    began = time.monotonic()
+    assert caller.post(f"/v1/batches/{batch['id']}/cancel").json["counts"] == {"cancelled": 10_000}
+    assert time.monotonic() - began < 10.0
+    print(seconds, time.monotonic() - began)
