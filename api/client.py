@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -79,19 +79,34 @@ class Client:
             return job
         return self.wait(job["id"], timeout - (time.monotonic() - began))
 
+    def submit_batch(self, jobs: Sequence[Mapping[str, Any]], **options: Any) -> Job:
+        """Submit jobs together, all or none; options are further members of the request.
+
+        Each job is the body of its own submission, and may have a `name` that others put into `after`.
+        """
+        body = msgspec.json.encode({"jobs": jobs, **options})
+        return self._json("POST", "/v1/batches", _submitting(), body, wait=_PATIENCE)
+
+    def wait_for_batch(self, batch_id: str, timeout: float) -> Job:
+        """The batch once all of its jobs ended, or as it stands after `timeout` seconds."""
+        return self._wait(f"/v1/batches/{batch_id}", timeout, lambda batch: bool(batch["done"]))
+
     def job(self, job_id: str) -> Job:
         """Read a job."""
         return self._json("GET", f"/v1/jobs/{job_id}")
 
     def wait(self, job_id: str, timeout: float) -> Job:
         """The job once it ended, or as it stands after `timeout` seconds."""
+        return self._wait(f"/v1/jobs/{job_id}", timeout, lambda job: job["state"] in FINAL)
+
+    def _wait(self, path: str, timeout: float, over: Callable[[Job], bool]) -> Job:
         give_up_at = time.monotonic() + timeout
         while True:
             left = max(0.0, give_up_at - time.monotonic())
             seconds = int(min(left, _LONGEST_WAIT))
-            job = self._json("GET", f"/v1/jobs/{job_id}", {"Prefer": f"wait={seconds}"}, wait=seconds)
-            if job["state"] in FINAL or left <= 0:
-                return job
+            found = self._json("GET", path, {"Prefer": f"wait={seconds}"}, wait=seconds)
+            if over(found) or left <= 0:
+                return found
             if seconds == 0:
                 time.sleep(min(left, 0.1))
 
@@ -123,7 +138,7 @@ class Client:
 
     def _submit(self, kind: str, payload: Mapping[str, Any], wait: int, options: Mapping[str, Any]) -> Job:
         body = msgspec.json.encode({"kind": kind, "payload": payload, **options})
-        headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
+        headers = _submitting()
         if wait:
             headers["Prefer"] = f"wait={wait}"
         return self._json("POST", "/v1/jobs", headers, body, wait)
@@ -159,6 +174,10 @@ class Client:
         if answer.status >= 400:  # noqa: PLR2004 - RFC 9110
             raise ApiError(answer.status, _problem(answer.data))
         return answer
+
+
+def _submitting() -> dict[str, str]:
+    return {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
 
 
 def _problem(body: bytes) -> Mapping[str, Any]:

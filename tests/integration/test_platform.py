@@ -23,10 +23,15 @@ import urllib3
 from api.client import Client
 from ops.cli.site import found_settings
 from ops.supervisor import Status, read_status
+from ops.tour.pipeline import DEFINITIONS, Pipeline
 from ops.tour.site import SlowSite
 from tests.awaiting import eventually
 
 PAGES = [b"the first page\n", b"the second page\n", b"the third page\n"]
+WEATHER = (
+    b"date,precipitation,temp_max,temp_min,wind,weather\n"
+    b"2012-01-01,0.0,12.8,5.0,4.7,drizzle\n2012-02-02,10.9,10.6,2.8,4.5,rain\n"
+)
 BEGUN = 60.0  # seconds that a platform gets to come up here
 
 
@@ -65,6 +70,7 @@ def platform(home: Path) -> Iterator[Platform]:
         "JOBYARD_API_PORT": "0",
         "JOBYARD_FLOWER_PORT": "0",
         "JOBYARD_WEB_ALLOW": "127.0.0.0/8",
+        "JOBYARD_DEFINITIONS": str(DEFINITIONS),
     }
     with (home.parent / "up.log").open("wb") as log:
         process = subprocess.Popen(
@@ -120,6 +126,30 @@ def test_a_page_is_fetched_and_its_body_can_be_downloaded(up: Platform, site: Sl
     assert job["result"]["status"] == 200
     assert [entry["outcome"] for entry in job["history"]] == ["succeeded"]
     assert up.client.artifact(job["id"], "body") == PAGES[2]
+
+
+def test_fetch_load_report_and_mail_are_one_request(up: Platform) -> None:
+    with SlowSite([], {"/weather.csv": WEATHER}) as site:
+        scenes = list(Pipeline(up.client, site, WEATHER, up.home).scenes())
+    assert [scene for scene in scenes if not scene.good] == []
+    assert len(scenes) == 6
+
+
+def test_what_comes_after_a_failure_fails_and_says_why(up: Platform, site: SlowSite) -> None:
+    missing = {"url": f"{site.url}/pages/2", "expected_statuses": [404]}
+    body = {"$from": "fetch", "result": "/url"}
+    batch = up.client.submit_batch(
+        [
+            {"name": "fetch", "kind": "web.fetch", "payload": missing},
+            {"name": "next", "kind": "web.fetch", "payload": {"url": body}, "after": ["fetch"]},
+            {"name": "last", "kind": "web.fetch", "payload": {"url": f"{site.url}/"}, "after": ["next"]},
+        ]
+    )
+    assert up.client.wait_for_batch(batch["id"], 20)["counts"] == {"failed": 3}
+    first, then, last = (up.client.job(id_) for id_ in batch["job_ids"])
+    assert then["error"]["type"] == last["error"]["type"] == "DependencyFailed"
+    assert first["id"] in then["error"]["message"]
+    assert then["id"] in last["error"]["message"]
 
 
 def test_the_request_id_of_a_submission_is_in_the_workers_lines(up: Platform, site: SlowSite) -> None:

@@ -22,6 +22,7 @@ from worker.runtime.attendant import Attendant
 from worker.runtime.bookkeeping import Batch, Bookkeeper, Stopped
 from worker.runtime.bundle import HELD, Bundle
 from worker.runtime.checkpoints import Checkpoints
+from worker.runtime.filling import filled
 from worker.runtime.metrics import Metrics
 from worker.storage import Storage
 
@@ -206,7 +207,7 @@ class Runner:
 
     def _payload(self, job: ClaimedJob) -> Any:
         try:
-            return self._decoders[job.kind].decode(job.payload)
+            return self._decoders[job.kind].decode(filled(job, self._ledger))
         except msgspec.ValidationError as error:
             raise Fatal(f"the payload does not fit this version of {job.kind}: {error}") from None
 

@@ -13,15 +13,19 @@ from prometheus_client import CollectorRegistry
 from api.app import Deps, create_app
 from api.metrics import Metrics
 from api.waiting import Waiters
+from schedules.followups import FollowUps
+from schedules.metrics import Metrics as BeatMetrics
 from tests.integration.api.fakes import Caller, FakePublisher, FakeWorker
 from tests.unit.api.kinds import CATALOG
 from worker.contract import Rights, Scopes
-from worker.ledger import clients, jobs
+from worker.enqueue import Enqueuer
+from worker.ledger import agenda, batches, clients, jobs, transitions
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
 from worker.storage import Storage
 
 NewCaller = Callable[..., Caller]
+Settle = Callable[[], None]
 
 _NUMBERS = count(1)
 
@@ -53,7 +57,7 @@ def publisher() -> FakePublisher:
 def waiters(ledger: Ledger) -> Iterator[Waiters]:
     def ended(job_ids: Collection[UUID]) -> Collection[UUID]:
         with ledger.write() as connection:
-            return jobs.ended_among(connection, job_ids)
+            return jobs.ended_among(connection, job_ids) | batches.finished_among(connection, job_ids)
 
     waiters = Waiters(ended, interval=0.02)
     waiters.start()
@@ -107,3 +111,19 @@ def worker(ledger: Ledger) -> FakeWorker:
 @pytest.fixture
 def tomorrow() -> str:
     return (datetime.now(UTC) + timedelta(days=1)).isoformat()
+
+
+@pytest.fixture
+def settle(ledger: Ledger, deps: Deps) -> Settle:
+    """What a beat does about jobs that ended."""
+    follow_ups = FollowUps(ledger, Enqueuer(deps.catalog), BeatMetrics())
+
+    def run() -> None:
+        with ledger.write() as connection:
+            todo = agenda.read(connection)
+        while follow_ups.run(todo):
+            pass
+        with ledger.write() as connection:
+            transitions.make_due(connection, 1000)
+
+    return run

@@ -5,17 +5,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from falcon.testing import Result, TestClient
+from falcon.testing import Result
 from sqlalchemy import text
 
-from api.app import Deps, create_app
-from schedules.followups import FollowUps
-from schedules.metrics import Metrics
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
 from worker.contract import Rights
-from worker.enqueue import Enqueuer
-from worker.ledger import agenda
 from worker.ledger.engines import Ledger
 
 JSON = "application/json"
@@ -44,20 +39,6 @@ def jobs_of(caller: Caller) -> int:
     return len(caller.get("/v1/jobs").json["jobs"])
 
 
-@pytest.fixture
-def settle(ledger: Ledger, deps: Deps) -> Any:
-    """What a beat does about jobs that ended."""
-    follow_ups = FollowUps(ledger, Enqueuer(deps.catalog), Metrics())
-
-    def run() -> None:
-        with ledger.write() as connection:
-            todo = agenda.read(connection)
-        while follow_ups.run(todo):
-            pass
-
-    return run
-
-
 def test_all_jobs_of_a_batch_are_accepted_together(caller: Caller) -> None:
     answer = submit(caller, {"jobs": [HELLO, HELLO | {"priority": "high"}], "tags": ["nightly"]})
     batch = answer.json
@@ -80,16 +61,13 @@ def test_its_jobs_can_be_sent_one_a_line(caller: Caller) -> None:
 
 def test_one_bad_job_refuses_them_all_and_each_is_named(caller: Caller) -> None:
     bad = {"kind": "test.greet", "payload": {"name": ""}}
-    answer = submit(caller, {"jobs": [HELLO, bad, HELLO, {"kind": "no.such"}, 5]})
-    assert (
-        problems(answer)
-        == {
-            "jobs[1].payload.name": "Expected `str` of length >= 1",
-            "jobs[3].kind": "there is no kind 'no.such'; known are test.greet, test.idle",
-            "jobs[4]": "Expected `object`, got `int`",
-        }
-        or {"jobs[4]"} == problems(answer).keys()
-    )
+    answer = submit(caller, {"jobs": [5, bad]})
+    assert problems(answer).keys() == {"jobs[0]"}  # what is no job at all comes first
+    answer = submit(caller, {"jobs": [HELLO, bad, HELLO, {"kind": "no.such"}]})
+    assert problems(answer) == {
+        "jobs[1].payload.name": "Expected `str` of length >= 1",
+        "jobs[3].kind": "there is no kind 'no.such'; known are test.greet, test.idle",
+    }
     assert jobs_of(caller) == 0
 
 
@@ -161,9 +139,7 @@ def test_a_batch_is_done_when_its_last_job_has_ended(caller: Caller, worker: Fak
     assert caller.get(path, If_None_Match=shown.headers["ETag"]).status_code == 304
 
 
-def test_a_batch_finishes_once_whatever_is_run_again(
-    caller: Caller, worker: FakeWorker, settle: Any, ledger: Ledger
-) -> None:
+def test_a_batch_finishes_once_whatever_is_run_again(caller: Caller, worker: FakeWorker, settle: Any) -> None:
     batch = accepted(caller, HELLO)
     path = f"/v1/batches/{batch['id']}"
     worker.fail(worker.claim(caller.job(batch["job_ids"][0])), "no")
@@ -178,7 +154,7 @@ def test_a_batch_finishes_once_whatever_is_run_again(
     assert (shown["done"], shown["finished_at"]) == (True, finished)
 
 
-def test_a_client_can_wait_for_a_batch(caller: Caller, deps: Deps, new_caller: NewCaller) -> None:
+def test_a_client_can_wait_for_a_batch(caller: Caller) -> None:
     batch = accepted(caller)
     began = time.monotonic()
     answer = caller.get(f"/v1/batches/{batch['id']}", Prefer="wait=1")
@@ -235,8 +211,7 @@ def test_ten_thousand_jobs_are_accepted_in_a_moment(caller: Caller, ledger: Ledg
     with ledger.read() as connection:
         query = text("SELECT count(*) FROM jobs WHERE batch_id = :id")
         assert connection.execute(query, {"id": batch["id"]}).scalar_one() == 10_000
-    assert seconds < 6.0  # a machine at rest takes a quarter of it
+    assert seconds < 20.0  # a machine at rest takes less than one
     began = time.monotonic()
     assert caller.post(f"/v1/batches/{batch['id']}/cancel").json["counts"] == {"cancelled": 10_000}
-    assert time.monotonic() - began < 10.0
-    print(seconds, time.monotonic() - began)
+    assert time.monotonic() - began < 20.0

@@ -36,7 +36,7 @@ def greet(payload: Greeting, _ctx: Context) -> Greeted:
     return Greeted(text=f"hello {payload.name}")
 
 
-@kind("test.idle", queue=WEB)
+@kind("test.idle", queue=WEB, queues=(EMAIL,))
 def idle(_payload: Nothing, _ctx: Context) -> None:
     """Do nothing."""
 

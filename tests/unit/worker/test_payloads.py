@@ -1,0 +1,99 @@
+"""Payloads that name what other jobs will have made, as they are checked when they are submitted."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from worker import catalog
+from worker.payloads import Checked, Payloads, Refused
+
+CATALOG = catalog.load()
+PAYLOADS = Payloads(CATALOG)
+FETCH = UUID(int=7)
+AFTER = {"fetch": FETCH}
+
+LOAD = {"source": "warehouse", "table": "weather", "format": "csv", "mode": "replace"}
+BODY = {"$from": "fetch", "artifact": "body"}
+
+
+def check(kind: str, payload: object) -> Checked:
+    return PAYLOADS.check(CATALOG[kind], msgspec.Raw(msgspec.json.encode(payload)), AFTER)
+
+
+def refused(kind: str, payload: object) -> Refused:
+    with pytest.raises(Refused) as refusal:
+        check(kind, payload)
+    return refusal.value
+
+
+def test_an_artifact_may_stand_where_the_kind_takes_the_id_of_one() -> None:
+    checked = check("database.load", LOAD | {"artifact": BODY})
+    assert checked.refers
+    assert msgspec.json.decode(checked.content) == LOAD | {"artifact": BODY | {"$from": str(FETCH)}}
+
+
+def test_an_attachment_can_be_the_artifact_of_another_job() -> None:
+    attached: dict[str, Any] = {"name": "report.pdf", "artifact": BODY}
+    mail = {"to": ["a@example.org"], "subject": "s", "text": "t", "attachments": [attached]}
+    assert check("email.send", mail).refers
+    assert refused("email.send", mail | {"to": []}).field == "payload.to"
+
+
+def test_the_other_fields_are_checked_as_ever() -> None:
+    assert refused("database.load", LOAD | {"artifact": BODY, "mode": "x"}).field == "payload.mode"
+    assert refused("database.load", LOAD | {"artifact": BODY, "data": "a"}).field == "payload.data"
+    assert refused("database.load", LOAD | {"artifact": BODY, "more": 1}).field == "payload.more"
+
+
+def test_an_artifact_is_refused_where_none_can_stand() -> None:
+    assert (
+        refused("database.load", LOAD | {"data": "a", "max_rejected": BODY}).field == "payload.max_rejected"
+    )
+
+
+def test_a_result_may_stand_in_any_field() -> None:
+    url = {"$from": "fetch", "result": "/url"}
+    assert check("web.fetch", {"url": url, "timeout": {"$from": "fetch", "result": "/status"}}).refers
+    assert refused("web.fetch", {"url": url, "max_redirects": 99}).field == "payload.max_redirects"
+
+
+def test_a_description_shows_nothing_of_what_stands_in() -> None:
+    checked = check("web.fetch", {"url": {"$from": "fetch", "result": "/url"}})
+    assert "example.com" not in checked.description
+
+
+def test_only_jobs_that_it_comes_after_can_be_named() -> None:
+    found = refused("database.load", LOAD | {"artifact": {"$from": "other", "artifact": "body"}})
+    assert (found.field, found.reason) == ("payload.artifact", "'other' is none of the jobs in `after`")
+
+
+def test_text_that_only_looks_like_a_reference_is_text() -> None:
+    assert not check("database.load", LOAD | {"data": '{"$from": "x"}'}).refers
+
+
+def test_very_deep_payloads_are_refused() -> None:
+    deep = b'{"$from":' * 100_000 + b"1" + b"}" * 100_000
+    with pytest.raises(Refused, match="nested too deeply"):
+        PAYLOADS.check(CATALOG["web.fetch"], msgspec.Raw(deep), AFTER)
+
+
+@pytest.mark.parametrize(
+    ("pointer", "reason"),
+    [
+        ("/status", None),
+        ("", None),
+        ("/headers/etag", None),
+        ("/nothing", "the result of web.fetch has no /nothing"),
+    ],
+)
+def test_a_pointer_must_lead_somewhere_in_the_others_result(pointer: str, reason: str | None) -> None:
+    checked = check(
+        "email.send", {"to": ["a@b.example"], "subject": "s", "text": {"$from": "fetch", "result": pointer}}
+    )
+    if reason is None:
+        PAYLOADS.check_results(checked.content, {FETCH: "web.fetch"})
+    else:
+        with pytest.raises(Refused, match=reason):
+            PAYLOADS.check_results(checked.content, {FETCH: "web.fetch"})
