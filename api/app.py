@@ -4,13 +4,14 @@ Apart from its composition root (`api.wsgi`), so that a test makes one of what i
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import falcon
 
 from api import errors, openapi
 from api.applications import App
+from api.cache import Cache, NoCache
 from api.follower import Follower
 from api.limits import RateLimiter
 from api.live_jobs import LiveJobs
@@ -60,6 +61,7 @@ class Deps:
     rate_limiter: RateLimiter | None = None
     live_jobs: LiveJobs | None = None
     draining: Callable[[], bool] = lambda: False  # whether the process stops
+    cache: Cache = field(default_factory=NoCache)
 
 
 def create_app(deps: Deps) -> App:
@@ -84,7 +86,7 @@ def create_app(deps: Deps) -> App:
 def _resources(deps: Deps) -> Mapping[str, object]:
     settings, ledger, storage = deps.settings, deps.ledger, deps.storage
     connections = settings.database_pool_size + settings.database_pool_overflow
-    follower = Follower(ledger, deps.waiters, deps.metrics, turns=max(1, connections // 2))
+    follower = Follower(ledger, deps.waiters, deps.metrics, turns=max(1, connections // 2), cache=deps.cache)
     enqueuer = Enqueuer(deps.catalog)
     jobs = Jobs(
         settings=settings,

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from api.cache import Cache
 from api.errors import Problem
 from api.identifiers import parse_id
 from api.metrics import Metrics
@@ -26,10 +27,12 @@ class Follower:
         metrics: count those who wait.
         turns: how many of those who were woken read at the same moment. Thousands may be woken at once;
             the others stand in line here, not for the connections that submissions need as well.
+        cache: keeps what succeeded.
     """
 
-    def __init__(self, ledger: Ledger, waiters: Waiters, metrics: Metrics, turns: int) -> None:
+    def __init__(self, ledger: Ledger, waiters: Waiters, metrics: Metrics, turns: int, cache: Cache) -> None:
         self.waiters = waiters
+        self._cache = cache
         self._ledger = ledger
         self._metrics = metrics
         self._turns = BoundedSemaphore(turns)
@@ -40,8 +43,14 @@ class Follower:
         Raises:
             Problem: 404, this client has no such job.
         """
+        kept = self._cache.get(job_id, client_id)
+        return self._read(job_id, client_id) if kept is None else kept
+
+    def _read(self, job_id: UUID, client_id: UUID) -> Job:
         with self._ledger.write() as connection:
-            return read_job(connection, job_id, client_id)
+            job = read_job(connection, job_id, client_id)
+        self._cache.put(job, client_id)
+        return job
 
     def follow(self, job_id: UUID, client_id: UUID | None, seconds: int) -> Job:
         """The job once it ended, or as it is after `seconds`; raises as `read`."""
@@ -56,7 +65,7 @@ class Follower:
         with self._metrics.waiters.track_inprogress():
             ended.wait(seconds)
         with self._turns:
-            return self.read(job_id, client_id)
+            return self._read(job_id, client_id)
 
 
 def read_job(connection: Connection, job_id: UUID, client_id: UUID | None) -> Job:

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from api import cooperation
 from api.app import Deps, create_app
+from api.cache import Cache, NoCache, RedisCache
 from api.limits import RateLimiter
 from api.live_jobs import LiveJobs
 from api.metrics import Metrics
@@ -103,6 +104,7 @@ class Api:
             rate_limiter=self._limiter,
             live_jobs=self._live_jobs,
             draining=lambda: self.draining,
+            cache=_cache(settings),
         )
 
     def _ended(self, ids: Collection[UUID]) -> Collection[UUID]:
@@ -112,6 +114,12 @@ class Api:
     def _counted(self) -> Mapping[UUID, int]:
         with self._ledger.write() as connection:
             return jobs.live_by_client(connection)
+
+
+def _cache(settings: Settings) -> Cache:
+    if settings.api_cache and settings.broker_url and is_redis(settings.broker_url):
+        return RedisCache(settings.broker_url, settings.api_cache)
+    return NoCache()
 
 
 def _keeping_connections(settings: Settings) -> Settings:

@@ -107,6 +107,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Count | None,
         Meta(description="Jobs that have not ended that one client may have, about; unset: any number."),
     ] = None
+    api_cache: Annotated[
+        Annotated[float, Meta(ge=0)],
+        Meta(description="How long the broker's Redis keeps a job that succeeded for its readers; 0: not."),
+    ] = 60.0
     api_drain_delay: Annotated[
         Annotated[float, Meta(ge=0)],
         Meta(
@@ -179,7 +183,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str | None, Meta(description="Folder with schedule files of your own, besides those that come along.")
     ] = None
     idempotency_retention: Annotated[
-        Seconds, Meta(description="How long an Idempotency-Key is remembered.")
+        Annotated[float, Meta(ge=24 * 3600)], Meta(description="How long an Idempotency-Key is remembered.")
     ] = 48 * 3600.0
     retention: Annotated[Seconds, Meta(description="How long a finished job stays readable.")] = 14 * 86400.0
     audit_retention: Annotated[

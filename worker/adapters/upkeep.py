@@ -148,6 +148,10 @@ class _Pruning:
             yield Pruned(idempotency_keys=keys)
         while firings := self._delete(retention.forget_firings, self._cutoff):
             yield Pruned(firings=firings)
+        while batches := self._delete(retention.forget_batches, self._cutoff):
+            yield Pruned(batches=batches)
+        while keys := self._delete(retention.forget_unique_keys, self._cutoff):
+            yield Pruned(unique_keys=keys)
         with self._ledger.write() as connection:
             audit_before = retention.begin(connection, self._settings.audit_retention)
         while entries := self._delete(audit.forget, audit_before):

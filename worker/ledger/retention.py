@@ -147,13 +147,28 @@ _FORGET = """
 """
 _FORGET_KEYS = text(_FORGET.format(table="idempotency_keys", column="created_at"))
 _FORGET_BATCHES = text(_FORGET.format(table="batches", column="finished_at"))
-_FORGET_UNIQUE_KEYS = text(_FORGET.format(table="unique_keys", column="created_at"))
+_FORGET_UNIQUE_KEYS = text("""
+    DELETE FROM unique_keys WHERE ctid = ANY (ARRAY(
+        SELECT u.ctid FROM unique_keys u
+        WHERE u.created_at < :cutoff AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = u.job_id)
+        LIMIT :limit FOR UPDATE SKIP LOCKED))
+""")
 _FORGET_FIRINGS = text(_FORGET.format(table="firings", column="fire_at"))
 
 
 def forget_idempotency_keys(connection: Connection, cutoff: datetime, limit: int) -> int:
     """Forget keys that were first used before the cutoff; returns how many."""
     return connection.execute(_FORGET_KEYS, {"cutoff": cutoff, "limit": limit}).rowcount
+
+
+def forget_batches(connection: Connection, cutoff: datetime, limit: int) -> int:
+    """Forget batches that were finished before the cutoff; returns how many."""
+    return connection.execute(_FORGET_BATCHES, {"cutoff": cutoff, "limit": limit}).rowcount
+
+
+def forget_unique_keys(connection: Connection, cutoff: datetime, limit: int) -> int:
+    """Forget keys from before the cutoff whose jobs are gone; returns how many."""
+    return connection.execute(_FORGET_UNIQUE_KEYS, {"cutoff": cutoff, "limit": limit}).rowcount
 
 
 def forget_firings(connection: Connection, cutoff: datetime, limit: int) -> int:

@@ -19,6 +19,8 @@ class Pruned(Result, frozen=True, kw_only=True):
     idempotency_keys: Annotated[int, Meta(description="Keys that are not remembered any longer.")] = 0
     firings: Annotated[int, Meta(description="Notes of which firing made which job.")] = 0
     audit_entries: Annotated[int, Meta(description="Entries of the audit log.")] = 0
+    batches: Annotated[int, Meta(description="Batches, whose jobs go by themselves.")] = 0
+    unique_keys: Annotated[int, Meta(description="Unique keys of jobs that are gone.")] = 0
 
 
 class Pruner(Protocol):
