@@ -1,5 +1,6 @@
 """`/v1/batches`: submitting many jobs at once, and watching and cancelling them as one."""
 
+from collections import Counter
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -77,7 +78,7 @@ class Batches:
         made = self._accept(batch, jobs, key)
         self._wait(made, client, seconds)
         with self._ledger.write() as connection:
-            ids = batches.job_ids(connection, made)
+            ids = [job.id for job in jobs] if made == batch.id else batches.job_ids(connection, made)
             shown = read(connection, made, client.id, AcceptedBatch, job_ids=ids)
         _answer(resp, 202, shown)
         resp.location = batch_path(made)
@@ -114,8 +115,8 @@ class Batches:
                 if job.id in standing.holders
             }
         else:
-            for job in jobs:
-                self._metrics.accepted.labels(job.kind).inc()
+            for kind, count in Counter(job.kind for job in jobs).items():
+                self._metrics.accepted.labels(kind).inc(count)
             return batch.id
         raise refusal(problems)
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, RowMapping, select, text
+from sqlalchemy import Connection, Row, RowMapping, TextClause, select, text
 
 from worker.contract.states import FINAL, LIVE, State
 from worker.ledger.clients import Client
@@ -156,22 +156,26 @@ def page(connection: Connection, wanted: JobFilter, size: int, before: UUID | No
         size: at most so many.
         before: only jobs older than this id: where the last page ended.
     """
-    words = _words(wanted) | ({} if before is None else {"before": before})
-    conditions = [sql for name, sql in _CONDITIONS.items() if name in words]
-    most = LOOK if conditions else size + 1
-    bounds = ["client_id = :client_id", *(sql for name, sql in _BOUNDS.items() if name in words)]
-    bounds += _of_indexes(wanted.states)
-    statement = _PAGE.format(
-        columns=", ".join(column.name for column in _LISTED),
-        bounds=" AND ".join(bounds),
-        conditions=" AND ".join(conditions) or "true",
-    )
+    statement, words = _statement(wanted, size, before)
     connection.execute(_BRIEFLY)
-    found = connection.execute(text(statement), words | {"most": most, "size": size + 1}).all()
+    found = connection.execute(statement, words).all()
     rows = [row for row in found if row.id is not None]
     if len(rows) > size:
         return Page(rows[:size], rows[size - 1].id)
-    return Page(rows, found[0].oldest if conditions and found[0].looked_at == most else None)
+    return Page(rows, found[0].oldest if found[0].looked_at == LOOK else None)
+
+
+def _statement(wanted: JobFilter, size: int, before: UUID | None) -> tuple[TextClause, dict[str, Any]]:
+    words = _words(wanted) | ({} if before is None else {"before": before})
+    conditions = [sql for name, sql in _CONDITIONS.items() if name in words]
+    bounds = ["client_id = :client_id", *(sql for name, sql in _BOUNDS.items() if name in words)]
+    statement = _PAGE.format(
+        columns=", ".join(column.name for column in _LISTED),
+        bounds=" AND ".join(bounds + _of_indexes(wanted.states)),
+        conditions=" AND ".join(conditions) or "true",
+    )
+    most = LOOK if conditions else size + 1
+    return text(statement), words | {"most": most, "size": size + 1}
 
 
 def _words(wanted: JobFilter) -> dict[str, Any]:

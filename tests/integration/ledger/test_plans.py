@@ -3,7 +3,11 @@
 import pytest
 from sqlalchemy import Connection, TextClause, text
 
-from worker.ledger import jobs, leases
+from tests.integration.ledger.situations import CLIENT
+from worker.contract.states import State
+from worker.ledger import batches, jobs, leases
+from worker.ledger.ids import new_id
+from worker.ledger.jobs import JobFilter
 
 
 @pytest.mark.parametrize(
@@ -17,3 +21,34 @@ def test_live_jobs_are_found_by_the_partial_indexes(connection: Connection, stat
     plan = connection.execute(text(f"EXPLAIN {statement.text}"), words).scalars().all()
     assert not [line for line in plan if "Seq Scan on jobs" in line]
     assert [line for line in plan if "Index" in line]
+
+
+def plan_of(connection: Connection, statement: TextClause, words: dict[str, object]) -> list[str]:
+    connection.execute(text("SET LOCAL enable_seqscan = off"))
+    return list(connection.execute(text(f"EXPLAIN {statement.text}"), words).scalars())
+
+
+@pytest.mark.parametrize(
+    ("states", "index"),
+    [
+        (None, "client_id_id_idx "),
+        ({State.SUCCEEDED}, "client_id_id_idx "),
+        ({State.QUEUED}, "client_id_id_idx1"),
+        ({State.FAILED, State.CANCELLED}, "client_id_id_idx2"),
+    ],
+)
+def test_a_list_reads_the_index_that_holds_its_states(
+    connection: Connection, states: set[State] | None, index: str
+) -> None:
+    wanted = JobFilter(client_id=CLIENT, states=states and frozenset(states))
+    lines = plan_of(connection, *jobs._statement(wanted, 10, new_id()))
+    scans = [line + " " for line in lines if "Index" in line and "using" in line]
+    assert scans
+    assert all(index in line for line in scans), lines
+
+
+def test_a_batch_is_counted_by_its_own_index_in_its_own_days(connection: Connection) -> None:
+    lines = plan_of(connection, batches._COUNTS, dict(batches._words(new_id())))
+    scans = [line for line in lines if "using" in line]
+    assert all("batch_id" in line for line in scans)
+    assert len(scans) <= 3  # its day, the next one near midnight, and the strays
