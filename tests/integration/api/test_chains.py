@@ -138,3 +138,13 @@ def test_a_reference_that_cannot_be_is_refused(caller: Caller, payload: dict[str
     first = caller.accepted()
     payload["name"]["$from"] = payload["name"]["$from"].replace("a", first["id"])
     assert refused(caller, HELLO | {"after": [first["id"]], "payload": payload}).keys() == {field}
+
+
+def test_a_callback_that_no_kind_can_deliver_holds_nothing_up(
+    caller: Caller, worker: FakeWorker, settle: Settle
+) -> None:
+    first = caller.accepted(HELLO | {"callback": "https://example.com/hook"})  # no webhook.deliver here
+    job = caller.accepted(HELLO | {"after": [first["id"]]})
+    worker.succeed(worker.claim(first), {"text": "hello"})
+    settle()
+    assert caller.job(job["id"])["state"] == "queued"

@@ -26,10 +26,21 @@ from worker.adapters.upkeep import LedgerPruner
 from worker.contract import Cancelled, Retryable
 from worker.contract.ports import Pruned
 from worker.contract.states import State
-from worker.ledger import artifacts, firings, idempotency, jobs, partitions, retention, transitions
+from worker.ledger import (
+    artifacts,
+    batches,
+    firings,
+    idempotency,
+    jobs,
+    partitions,
+    retention,
+    transitions,
+    unique_keys,
+)
+from worker.ledger.batches import NewBatch
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import floor_of, new_id
-from worker.ledger.records import Artifact
+from worker.ledger.records import Artifact, UniqueKey
 from worker.settings import Settings
 from worker.storage import Storage
 
@@ -93,6 +104,23 @@ def store(ledger: Ledger, storage: Storage, job_id: UUID | None, content: bytes 
     with ledger.write() as connection:
         artifacts.record_artifacts(connection, [record])
     return artifact_id
+
+
+def test_batches_and_unique_keys_go_with_their_jobs(ledger: Ledger, pruner: LedgerPruner) -> None:
+    old, kept = new_id(), new_id()
+    with ledger.write() as connection:
+        live = enqueue(connection)
+        holders = {live: UniqueKey(key="held", states=("queued",)), old: UniqueKey(key="left", states=())}
+        unique_keys.hold(connection, CLIENT, holders)
+        for batch_id in (old, kept):
+            batches.add(connection, NewBatch(id=batch_id, client_id=CLIENT, size=1))
+        for table, column in (("unique_keys", "created_at"), ("batches", "finished_at")):
+            connection.execute(text(f"UPDATE {table} SET {column} = now() - interval '99 days'"))  # noqa: S608 - constants
+        connection.execute(text("UPDATE batches SET finished_at = NULL WHERE id = :id"), {"id": kept})
+    assert prune(pruner) == Pruned(batches=1, unique_keys=1)
+    with ledger.write() as connection:
+        assert batches.find(connection, kept, CLIENT)
+        assert unique_keys.hold(connection, CLIENT, {old: holders[live]}) == {old: live}
 
 
 def stored(storage: Storage, artifact_id: UUID) -> bool:
