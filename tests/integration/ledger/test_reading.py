@@ -11,6 +11,7 @@ from worker.ledger.ids import new_id
 from worker.ledger.jobs import JobFilter
 from worker.ledger.records import Artifact
 
+EVERY = JobFilter(client_id=CLIENT)
 STRANGER = UUID(int=66)
 
 
@@ -51,8 +52,8 @@ def test_a_job_comes_back_as_it_was_accepted(connection: Connection) -> None:
 def test_a_list_shows_the_newest_first_page_by_page(connection: Connection) -> None:
     ids = [enqueue(connection) for _ in range(5)]
 
-    first = [job.id for job in jobs.page(connection, JobFilter(), 3)]
-    second = [job.id for job in jobs.page(connection, JobFilter(), 3, before=first[-1])]
+    first = [job.id for job in jobs.page(connection, EVERY, 3).rows]
+    second = [job.id for job in jobs.page(connection, EVERY, 3, before=first[-1]).rows]
 
     assert first + second == ids[::-1]
 
