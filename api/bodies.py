@@ -10,6 +10,7 @@ from api.errors import Problem
 from worker.enqueue import refusal
 
 JSON = "application/json"
+NDJSON = "application/x-ndjson"
 
 _CHUNK = 64 * 1024  # bytes
 

@@ -5,11 +5,12 @@ Details name what the client sent wrong, never what broke inside.
 """
 
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import falcon
 import msgspec
 from loguru import logger
+from msgspec import Meta
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -29,23 +30,32 @@ _OUTAGES = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 class FieldError(msgspec.Struct, frozen=True):
     """One field that cannot be accepted."""
 
-    field: str
-    reason: str
+    field: Annotated[str, Meta(description="Its path.", examples=["payload.url"])]
+    reason: Annotated[str, Meta(description="What is wrong with it.")]
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A problem (RFC 9457, section 3), with the members that some of our types add."""
 
-    type: str
-    title: str
-    status: int
-    detail: str | None = None
-    request_id: str | None = None
-    errors: list[FieldError] | None = None  # which fields, and why
-    known: list[str] | None = None  # the kinds that there are
-    allowed: list[str] | None = None  # patterns of the kinds that the key may submit
-    state: State | None = None  # of the job that does not allow this
-    scope: Scope | None = None  # that the key has not
+    type: Annotated[
+        str,
+        Meta(
+            description="`about:blank` where the status says it all, else one of `urn:jobyard:…`, for programs"
+            " to tell problems apart.",
+            examples=["about:blank", "urn:jobyard:invalid-fields"],
+        ),
+    ]
+    title: Annotated[str, Meta(description="Of the type.", examples=["Some fields cannot be accepted"])]
+    status: Annotated[int, Meta(description="Of HTTP.", examples=[422])]
+    detail: Annotated[str | None, Meta(description="What is wrong with this request, and what to do.")] = None
+    request_id: Annotated[str | None, Meta(description="The log knows the request by it.")] = None
+    errors: Annotated[list[FieldError] | None, Meta(description="Which fields, and why.")] = None
+    known: Annotated[list[str] | None, Meta(description="The kinds that there are.")] = None
+    allowed: Annotated[
+        list[str] | None, Meta(description="Patterns of the kinds that the key may submit.")
+    ] = None
+    state: Annotated[State | None, Meta(description="Of the job that does not allow this.")] = None
+    scope: Annotated[Scope | None, Meta(description="That the key has not.")] = None
 
 
 class Problem(falcon.HTTPError):

@@ -1,38 +1,36 @@
-"""The OpenAPI 3.1 document: made of the routes, the catalog and the very types that decode and encode."""
+"""The OpenAPI 3.1 document: made of the routes, the catalog, and what `api.operations` says."""
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from http import HTTPStatus
+from typing import Any
 
 import msgspec
 
 from api.applications import Params
-from api.batching import BatchJob, BatchSubmission
-from api.errors import MEDIA_TYPE, ProblemDocument
-from api.operations import OPERATIONS, Operation
-from api.resources.acts import Act
-from worker.catalog import AnyKind, Catalog
-from worker.enqueue import Submission
+from api.bodies import JSON, NDJSON
+from api.errors import MEDIA_TYPE, FieldError, ProblemDocument
+from api.operation import REQUEST_ID, Header, Operation
+from api.operations import OPERATIONS
+from api.schemas import REFERENCE, Schema, Schemas
+from worker.catalog import Catalog
 
 PATH = "/openapi.json"
 
-_METHODS = ("get", "post")
+_METHODS = ("get", "post", "put", "patch", "delete")
 _FIELD = re.compile(r"{(\w+)}")
-_REFERENCE = "#/components/schemas/{name}"
-_PROBLEM = "ProblemDocument"
-_JSON = "application/json"
 _BYTES = "application/octet-stream"
+_KEY = "key"
+_ABOUT = """\
+Submit jobs, follow them, and read their results.
 
-_EVERYWHERE = {
-    400: "The request is malformed.",
-    500: "Something broke that should not have.",
-    503: "The ledger does not answer; try again.",
-}
-_UNAUTHORIZED = {
-    401: "There is no API key, or it is not good.",
-    403: "The key does not have the scope.",
-    429: "Too many requests with this key; `Retry-After` tells when to go on.",
-}
+A job that was accepted (202) is never lost, and always ends in a state that can be read here. What can be read
+by GET can be asked for by HEAD; OPTIONS tells a resource's methods. Times are RFC 3339 in UTC. Every error is a
+problem document (RFC 9457) with the id under which the log knows the request.
+
+A job is `scheduled` until it is due, `queued` until a worker claims it, `running`, perhaps `retrying` until its
+next attempt is due, and in the end `succeeded`, `failed` or `cancelled`. These three are final, but for a retry.
+"""
 
 
 def document(catalog: Catalog, routes: Mapping[str, object]) -> Mapping[str, Any]:
@@ -45,165 +43,155 @@ def document(catalog: Catalog, routes: Mapping[str, object]) -> Mapping[str, Any
     Raises:
         KeyError: a route is not described in `api.operations`.
     """
-    schemas = _Schemas(
-        {kind.name: _submission(kind, Submission) for kind in catalog.values()},
-        {kind.name: _submission(kind, BatchJob) for kind in catalog.values()},
-    )
+    schemas = Schemas(_types(), catalog)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Jobyard",
             "version": "1",  # of the contract, as in the paths, not of the software
-            "description": "Submit jobs, follow them, read their results.",
+            "summary": "A self-hosted job platform.",
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {template: _path(template, resource, schemas) for template, resource in routes.items()},
         "components": {
             "schemas": schemas.components,
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                _KEY: {"type": "http", "scheme": "bearer", "description": "An API key, `jy_…`."}
+            },
         },
     }
 
 
-class _Schemas:
-    """The schemas of all types that the routes and the kinds name."""
-
-    def __init__(self, submissions: Mapping[str, type], batch_jobs: Mapping[str, type]) -> None:
-        types = [
-            *submissions.values(),
-            *batch_jobs.values(),
-            ProblemDocument,
-            Act,
-            BatchSubmission,
-            *(of for operation in OPERATIONS.values() for _, of in operation.answers.values() if of),
-        ]
-        references, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
-        self.components = components
-        self._references = dict(zip(types, references, strict=True))
-        self._submissions = submissions
-        self._batch_jobs = batch_jobs
-        # In the type itself each job is raw, so that one after the other is checked.
-        components[BatchSubmission.__name__]["properties"]["jobs"]["items"] = self.batch_job()
-
-    def of(self, type_: type) -> Mapping[str, Any]:
-        return self._references[type_]
-
-    def submission(self) -> Mapping[str, Any]:
-        """Any of the kinds' submissions, told apart by `kind`."""
-        return self._one_of(self._submissions)
-
-    def batch_job(self) -> Mapping[str, Any]:
-        """Any of the kinds' submissions in a batch."""
-        return self._one_of(self._batch_jobs)
-
-    def _one_of(self, types: Mapping[str, type]) -> Mapping[str, Any]:
-        mapping = {name: self.of(type_)["$ref"] for name, type_ in types.items()}
-        return {
-            "oneOf": [{"$ref": reference} for reference in mapping.values()],
-            "discriminator": {"propertyName": "kind", "mapping": mapping},
-        }
+def _types() -> Iterator[type]:
+    """What the operations take and answer as JSON."""
+    yield ProblemDocument
+    for operation in OPERATIONS.values():
+        yield from (type_ for _, type_ in operation.answers.values() if type_)
+        if operation.body not in (None, bytes):
+            yield operation.body
 
 
-def _submission(kind: AnyKind, form: type[Submission]) -> type[msgspec.Struct]:
-    """A form of submissions for one kind: its payload typed, its name fixed."""
-    own = {"kind": Literal[kind.name], "payload": kind.payload_type}
-    fields = [
-        (field.name, own.get(field.name, field.type), _default(field, kind))
-        for field in msgspec.structs.fields(form)
-    ]
-    name = "".join(word.capitalize() for word in re.split(r"[._]", kind.name)) + form.__name__
-    return msgspec.defstruct(
-        name,
-        [
-            (name, type_) if default is msgspec.NODEFAULT else (name, type_, default)
-            for name, type_, default in fields
-        ],
-        kw_only=True,
-        forbid_unknown_fields=True,
-    )
-
-
-def _default(field: msgspec.structs.FieldInfo, kind: AnyKind) -> Any:
-    if field.name == "payload":
-        optional = not any(inner.required for inner in msgspec.structs.fields(kind.payload_type))
-        return msgspec.field(default_factory=dict) if optional else msgspec.NODEFAULT
-    if field.default_factory is not msgspec.NODEFAULT:
-        return msgspec.field(default_factory=field.default_factory)
-    return field.default
-
-
-def _path(template: str, resource: object, schemas: _Schemas) -> Params:
+def _path(template: str, resource: object, schemas: Schemas) -> Params:
     operations = {
         method: _operation(template, method, OPERATIONS[template, method], schemas)
         for method in _METHODS
         if hasattr(resource, f"on_{method}")
     }
-    parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in _FIELD.findall(template)
-    ]
-    return operations | ({"parameters": parameters} if parameters else {})
+    return operations | {"parameters": [_part(name) for name in _FIELD.findall(template)]}
 
 
-def _operation(template: str, method: str, operation: Operation, schemas: _Schemas) -> Params:
+def _part(name: str) -> Params:
+    """A part of a path: an id, or the name that its owner gave something."""
+    is_id = name.endswith("_id")
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": f"The {name.removesuffix('_id')}'s id." if is_id else "Its name.",
+        "schema": {"type": "string", "format": "uuid"} if is_id else {"type": "string", "minLength": 1},
+        "example": "0190a7c0-0000-7000-8000-000000000000" if is_id else "body",
+    }
+
+
+def _operation(template: str, method: str, operation: Operation, schemas: Schemas) -> Params:
     described: Params = {
         "operationId": method + re.sub(r"\W+", "_", template).rstrip("_"),
+        "tags": [_FIELD.sub("", template.removeprefix("/v1")).strip("/").partition("/")[0]],
         "summary": operation.summary,
-        "parameters": [*_query(operation), *_headers(operation)],
+        "parameters": [*_query(operation), *_request_headers(operation)],
         "responses": {**_answers(operation, schemas), **_problems(operation)},
         # Of a bearer scheme these are the roles that it takes (OpenAPI 3.1, section 4.8.30).
-        "security": [] if operation.scope is None else [{"key": [operation.scope.value]}],
+        "security": [] if operation.scope is None else [{_KEY: [operation.scope.value]}],
     }
-    if operation.body == "submission":
-        described["requestBody"] = _content(_JSON, schemas.submission(), required=True)
-    elif operation.body == "batch":
-        described["requestBody"] = {
-            "content": {
-                _JSON: {"schema": schemas.of(BatchSubmission)},
-                "application/x-ndjson": {"schema": schemas.batch_job()},
-            },
-            "required": True,
-        }
-    elif operation.body == "act":
-        described["requestBody"] = _content(_JSON, schemas.of(Act), required=True)
-    elif operation.body == "bytes":
-        described["requestBody"] = _content("*/*", {}, required=True)
+    if operation.description:
+        described["description"] = operation.description
+    if operation.body is bytes:
+        described["requestBody"] = _content(_BYTES, {}, required=True)
+    elif operation.body is not None:
+        described["requestBody"] = _content(JSON, schemas.of(operation.body), required=True)
+    if operation.lines is not None:
+        described["requestBody"]["content"][NDJSON] = {"schema": schemas.of(operation.lines)}
     return described
 
 
 def _query(operation: Operation) -> Iterator[Params]:
     if operation.query is None:
         return
-    schema = msgspec.json.schema(operation.query, ref_template=_REFERENCE)
+    schema = msgspec.json.schema(operation.query, ref_template=REFERENCE)
     (own,) = (found for name, found in schema["$defs"].items() if name == operation.query.__name__)
     for name, field in own["properties"].items():
-        yield {"name": name, "in": "query", "required": name in own.get("required", ()), "schema": field}
+        inner = dict(field)
+        yield {
+            "name": name,
+            "in": "query",
+            "required": name in own.get("required", ()),
+            "description": inner.pop("description"),
+            "schema": _without_null(inner),
+        }
 
 
-def _headers(operation: Operation) -> Iterator[Params]:
-    for name, description in operation.headers:
-        yield {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+def _without_null(schema: Schema) -> Schema:
+    """A parameter that is left out is not null: a query string knows no null."""
+    kept = {name: value for name, value in schema.items() if (name, value) != ("default", None)}
+    choices = [choice for choice in kept.pop("anyOf", ()) if choice != {"type": "null"}]
+    if not choices:
+        return kept
+    return {**kept, **choices[0]} if len(choices) == 1 else {**kept, "anyOf": choices}
 
 
-def _answers(operation: Operation, schemas: _Schemas) -> Params:
+def _request_headers(operation: Operation) -> Iterator[Params]:
+    for header in (*operation.headers, REQUEST_ID):
+        yield {"name": header.name, "in": "header", "required": False, **_header(header)}
+
+
+def _answers(operation: Operation, schemas: Schemas) -> Params:
     answers = {}
     for status, (meaning, type_) in operation.answers.items():
+        answer = {"description": meaning, "headers": _answer_headers(operation, status)}
         if type_ is not None:
-            answers[str(status)] = {"description": meaning, **_content(_JSON, schemas.of(type_))}
-        elif status == 304:  # noqa: PLR2004 - it has no content
-            answers[str(status)] = {"description": meaning}
-        else:
-            answers[str(status)] = {"description": meaning, **_content(_BYTES, {})}
+            answer |= _content(JSON, schemas.of(type_))
+        elif status != HTTPStatus.NOT_MODIFIED:
+            answer |= _content("*/*", {})
+        answers[str(status)] = answer
     return answers
 
 
 def _problems(operation: Operation) -> Params:
-    problems = {**_EVERYWHERE, **({} if operation.public else _UNAUTHORIZED), **operation.problems}
-    schema = {"$ref": _REFERENCE.format(name=_PROBLEM)}
+    schema = {"$ref": REFERENCE.format(name=ProblemDocument.__name__)}
     return {
-        str(status): {"description": meaning, **_content(MEDIA_TYPE, schema)}
-        for status, meaning in sorted(problems.items())
+        str(status): {
+            "description": meaning,
+            "headers": _answer_headers(operation, status),
+            **_content(MEDIA_TYPE, schema, _problem(status, meaning)),
+        }
+        for status, meaning in operation.all_problems().items()
     }
 
 
-def _content(media_type: str, schema: Mapping[str, Any], **more: object) -> Params:
-    return {"content": {media_type: {"schema": schema}}, **more}
+def _problem(status: int, meaning: str) -> object:
+    """An example of a problem."""
+    refused = status == HTTPStatus.UNPROCESSABLE_ENTITY
+    return msgspec.to_builtins(
+        ProblemDocument(
+            type="urn:jobyard:invalid-fields" if refused else "about:blank",
+            title="Some fields cannot be accepted" if refused else HTTPStatus(status).phrase,
+            status=status,
+            detail="payload.url: Object missing required field `url`" if refused else meaning,
+            request_id=str(REQUEST_ID.example),
+            errors=[FieldError("payload.url", "Object missing required field `url`")] if refused else None,
+        )
+    )
+
+
+def _answer_headers(operation: Operation, status: int) -> Params:
+    return {header.name: _header(header) for header in operation.answer_headers(status)}
+
+
+def _header(header: Header) -> Params:
+    return {"description": header.description, "schema": header.schema, "example": header.example}
+
+
+def _content(media_type: str, schema: Schema, example: object = None, **more: object) -> Params:
+    media: Params = {"schema": schema} | ({} if example is None else {"example": example})
+    return {"content": {media_type: media}, **more}

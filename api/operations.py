@@ -4,14 +4,12 @@ The words only; which routes there are the app says, and a route without its ent
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
 
-import msgspec
-
+from api.batching import BatchJob, BatchSubmission
+from api.operation import IDEMPOTENCY_KEY, IF_NONE_MATCH, IF_RANGE, PREFER, RANGE, Operation
 from api.representations import AcceptedBatch, Artifact, Batch, Job, JobPage
-from api.resources.acts import Acted
+from api.resources.acts import Act, Acted
 from api.resources.artifacts import UploadQuery
 from api.resources.audit import AuditPage, AuditQuery
 from api.resources.health import Health
@@ -19,48 +17,18 @@ from api.resources.jobs import JobQuery
 from api.resources.kinds import KindList
 from api.resources.queues import QueueList
 from worker.contract import Scope
+from worker.enqueue import Submission
 
-Body = Literal["submission", "batch", "act", "bytes"]
 Route = tuple[str, str]  # template, method
-
-_PREFER = ("Prefer", "`wait=N`: hold the answer until the job ended, N seconds at most (RFC 7240).")
-_KEY = (
-    "Idempotency-Key",
-    "1 to 255 printable characters: a repetition of the same request is answered with the same job.",
-)
-_KNOWN = ("If-None-Match", "Entity tags: the answer is 304 where it is still one of them.")
-_RANGE = ("Range", "One range of bytes.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operation:
-    """One method of one route."""
-
-    summary: str
-    scope: Scope | None  # that a key must have; None: no key is needed
-    answers: Mapping[int, tuple[str, type | None]]  # status → what it means, and its JSON; None: bytes
-    problems: Mapping[int, str] = field(default_factory=dict)  # beyond those that any request can meet
-    query: type[msgspec.Struct] | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    body: Body | None = None
-
-    @property
-    def public(self) -> bool:
-        """Whether it needs no key."""
-        return self.scope is None
-
 
 _NO_RIGHT = (
     "The key does not have the scope for this, or it may not submit this kind (`kind-not-allowed`); `allowed`"
     " tells what it may submit."
 )
+_TOO_MANY = "Too many requests with this key, or too many live jobs of its client."
 _NO_JOB = "This client has no such job."
 _NO_BATCH = "This client has no such batch."
-_ACT_PROBLEMS = {
-    413: "The body is too large.",
-    415: "The body is no plain JSON.",
-    422: "A field cannot be accepted, or the filter is empty.",
-}
+_ACT_PROBLEMS = {422: "A field cannot be accepted, or the filter is empty."}
 _FILE = {200: ("The file.", None), 206: ("The part that was asked for.", None), 304: ("Unchanged.", None)}
 _FILE_PROBLEMS = {404: "This client has no such artifact.", 416: "The range begins behind the end."}
 
@@ -76,13 +44,11 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             problems={
                 403: _NO_RIGHT,
                 409: "The job that the Idempotency-Key stands for was pruned.",
-                413: "The body is too large.",
-                415: "The body is no plain JSON.",
-                429: "Too many requests with this key, or too many live jobs of its client.",
+                429: _TOO_MANY,
                 422: "A field cannot be accepted, or the Idempotency-Key came with another request.",
             },
-            headers=(_KEY, _PREFER),
-            body="submission",
+            headers=(IDEMPOTENCY_KEY, PREFER),
+            body=Submission,
         ),
         ("/v1/jobs", "get"): Operation(
             summary="List one's jobs, newest first",
@@ -95,14 +61,14 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             scope=Scope.SUBMIT,
             answers={200: ("How many were meant, and how many changed.", Acted)},
             problems=_ACT_PROBLEMS,
-            body="act",
+            body=Act,
         ),
         ("/v1/jobs/retry", "post"): Operation(
             summary="Run all of one's failed and cancelled jobs again that fit a filter",
             scope=Scope.SUBMIT,
             answers={200: ("How many were meant, and how many changed.", Acted)},
             problems=_ACT_PROBLEMS,
-            body="act",
+            body=Act,
         ),
         ("/v1/batches", "post"): Operation(
             summary="Submit many jobs, all or none",
@@ -111,20 +77,20 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             problems={
                 403: _NO_RIGHT,
                 404: "The batch that the Idempotency-Key stands for was pruned.",
-                413: "The body is too large.",
-                415: "The body is neither plain JSON nor NDJSON.",
                 422: "Some jobs cannot be accepted, `errors` tells which; or the Idempotency-Key came with"
                 " another request.",
+                429: _TOO_MANY,
             },
-            headers=(_KEY, _PREFER),
-            body="batch",
+            headers=(IDEMPOTENCY_KEY, PREFER),
+            body=BatchSubmission,
+            lines=BatchJob,
         ),
         ("/v1/batches/{batch_id}", "get"): Operation(
             summary="Read a batch, at once or when all of its jobs have ended",
             scope=Scope.READ,
             answers={200: ("The batch.", Batch), 304: ("Unchanged.", None)},
             problems={404: _NO_BATCH},
-            headers=(_PREFER, _KNOWN),
+            headers=(PREFER, IF_NONE_MATCH),
         ),
         ("/v1/batches/{batch_id}/cancel", "post"): Operation(
             summary="Cancel all jobs of a batch that have not ended",
@@ -140,7 +106,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             scope=Scope.READ,
             answers={200: ("The job.", Job), 304: ("Unchanged.", None)},
             problems={404: _NO_JOB},
-            headers=(_PREFER, _KNOWN),
+            headers=(PREFER, IF_NONE_MATCH),
         ),
         ("/v1/jobs/{job_id}/cancel", "post"): Operation(
             summary="Cancel a job",
@@ -166,28 +132,27 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             scope=Scope.READ,
             answers=_FILE,
             problems=_FILE_PROBLEMS,
-            headers=(_KNOWN, _RANGE),
+            headers=(IF_NONE_MATCH, RANGE, IF_RANGE),
         ),
         ("/v1/artifacts", "post"): Operation(
             summary="Upload a file for a payload to name",
             scope=Scope.SUBMIT,
             answers={201: ("Stored; the Content-Type of the request is kept with it.", Artifact)},
-            problems={413: "The file is too large.", 415: "The body has a content coding."},
             query=UploadQuery,
-            body="bytes",
+            body=bytes,
         ),
         ("/v1/artifacts/{artifact_id}", "get"): Operation(
             summary="Download one of one's files",
             scope=Scope.READ,
             answers=_FILE,
             problems=_FILE_PROBLEMS,
-            headers=(_KNOWN, _RANGE),
+            headers=(IF_NONE_MATCH, RANGE, IF_RANGE),
         ),
         ("/v1/kinds", "get"): Operation(
             summary="List the kinds of jobs, with their schemas and whether this key may submit them",
             scope=Scope.READ,
             answers={200: ("All of them.", KindList), 304: ("Unchanged.", None)},
-            headers=(_KNOWN,),
+            headers=(IF_NONE_MATCH,),
         ),
         ("/v1/queues", "get"): Operation(
             summary="See how much waits in each queue, over all clients",

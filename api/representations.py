@@ -15,36 +15,37 @@ from worker.ledger.records import Accepted, JobFailure, NewJob
 
 Fields = RowMapping | Mapping[str, Any]
 Time = Annotated[datetime, Meta(tz=True)]  # RFC 3339; UTC, for that is what the ledger speaks
+Id = Annotated[UUID, Meta(description="UUIDv7.", examples=["0190a7c0-0000-7000-8000-000000000000"])]
 Links = Annotated[dict[str, str], Meta(description="What can be done next, as paths.")]
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="attempt"):
     """One run of a job."""
 
-    attempt: int
+    attempt: Annotated[int, Meta(description="Which one, counted from 1.")]
     outcome: Annotated[
         str | None, Meta(description="succeeded, failed, cancelled, lost or handed_back; null: it runs.")
     ]
-    worker: str | None
-    started_at: Time
-    ended_at: Time | None
-    error: JobFailure | None
+    worker: Annotated[str | None, Meta(description="Who ran it.")]
+    started_at: Annotated[Time, Meta(description="When it began.")]
+    ended_at: Annotated[Time | None, Meta(description="When it ended; null: it runs.")]
+    error: Annotated[JobFailure | None, Meta(description="Why it did not succeed.")]
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="act"):
     """Something that somebody did to a job."""
 
     act: Annotated[str, Meta(description="cancel or retry.")]
-    actor: str
-    acted_at: Time
+    actor: Annotated[str, Meta(description="Who.", examples=["client reports"])]
+    acted_at: Annotated[Time, Meta(description="When.")]
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """A file that a job produced or takes."""
 
-    id: UUID
-    name: str
-    content_type: str
+    id: Id
+    name: Annotated[str, Meta(description="What it is called.", examples=["report.pdf"])]
+    content_type: Annotated[str, Meta(description="Media type.", examples=["application/pdf"])]
     size: Annotated[int, Meta(description="Bytes.")]
     sha256: Annotated[str, Meta(description="Of the content, hexadecimal.")]
     links: Links
@@ -62,31 +63,33 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a running job is, in its handler's own units."""
 
-    done: float
-    total: float | None = None
-    note: str | None = None
+    done: Annotated[float, Meta(description="What is done.")]
+    total: Annotated[float | None, Meta(description="What there is to do, where that is known.")] = None
+    note: Annotated[str | None, Meta(description="In words.")] = None
 
 
 class ListedJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job without what may be large."""
 
-    id: UUID
-    kind: str
-    queue: str
-    state: State
-    priority: Priority
+    id: Id
+    kind: Annotated[str, Meta(description="What to do: a name of `GET /v1/kinds`.", examples=["web.fetch"])]
+    queue: Annotated[str, Meta(description="The lane that it waits in.", examples=["web"])]
+    state: Annotated[State, Meta(description="Where it stands; succeeded, failed and cancelled are final.")]
+    priority: Annotated[Priority, Meta(description="Rank among the queued jobs of its queue.")]
     attempt: Annotated[int, Meta(description="The last run that began, counted from 1; 0: none yet.")]
     max_attempts: Annotated[int, Meta(description="Runs in all; lost and handed-back ones do not count.")]
-    created_at: Time
-    scheduled_at: Time | None = None
-    expires_at: Time | None = None
+    created_at: Annotated[Time, Meta(description="When it was accepted.")]
+    scheduled_at: Annotated[Time | None, Meta(description="Not before this time.")] = None
+    expires_at: Annotated[Time | None, Meta(description="Not started by then, it fails.")] = None
     started_at: Annotated[Time | None, Meta(description="Of the last attempt.")] = None
     finished_at: Annotated[Time | None, Meta(description="When it reached its final state.")] = None
-    cancel_requested_at: Time | None = None
+    cancel_requested_at: Annotated[
+        Time | None, Meta(description="Since when its worker is asked to stop.")
+    ] = None
     error: Annotated[JobFailure | None, Meta(description="Of the last attempt that failed.")] = None
-    tags: list[str]
-    unique_key: str | None = None
-    batch_id: UUID | None = None
+    tags: Annotated[list[str], Meta(description="Words to find it by.")]
+    unique_key: Annotated[str | None, Meta(description="The key that it was submitted with.")] = None
+    batch_id: Annotated[UUID | None, Meta(description="The batch that it belongs to.")] = None
     links: Links
 
     @classmethod
@@ -101,16 +104,16 @@ class Job(ListedJob, frozen=True, kw_only=True):
     payload: Annotated[
         Any,
         Meta(
-            description="As validated, with defaults, or as given where it refers to other jobs; null once"
-            " it was pruned."
+            description="As validated, without what is at its default, or as given where it refers to other"
+            " jobs; null once it was pruned."
         ),
     ]
     after: Annotated[list[UUID], Meta(description="Jobs that have to succeed before it begins.")] = []
     callback: Annotated[str | None, Meta(description="URL that is told of its end.")] = None
-    progress: Progress | None = None
+    progress: Annotated[Progress | None, Meta(description="As its handler told last.")] = None
     result: Annotated[Any, Meta(description="What the kind's result schema describes.")] = None
-    history: list[Attempt | Act] = []
-    artifacts: list[Artifact] = []
+    history: Annotated[list[Attempt | Act], Meta(description="What happened to it, in order.")] = []
+    artifacts: Annotated[list[Artifact], Meta(description="Files that it made.")] = []
 
     @classmethod
     def of_new(cls, job: NewJob, accepted: Accepted) -> Self:
@@ -153,13 +156,13 @@ class Job(ListedJob, frozen=True, kw_only=True):
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs that were submitted together."""
 
-    id: UUID
+    id: Id
     size: Annotated[int, Meta(description="Jobs.")]
     done: Annotated[bool, Meta(description="Whether all of them have ended.")]
     counts: Annotated[dict[State, int], Meta(description="Jobs by state; a state without any is left out.")]
-    tags: list[str]
-    callback: str | None
-    created_at: Time
+    tags: Annotated[list[str], Meta(description="Words about it.")]
+    callback: Annotated[str | None, Meta(description="URL that is told once when all jobs have ended.")]
+    created_at: Annotated[Time, Meta(description="When it was accepted.")]
     finished_at: Annotated[
         Time | None, Meta(description="When the last of them had ended, for the first time.")
     ]
@@ -190,7 +193,7 @@ class AcceptedBatch(Batch, frozen=True, kw_only=True):
 class JobPage(msgspec.Struct, frozen=True):
     """Some jobs, newest first."""
 
-    jobs: list[ListedJob]
+    jobs: Annotated[list[ListedJob], Meta(description="Without payload, result and history.")]
     next_page_token: Annotated[str | None, Meta(description="For `page_token`; null: there are no more.")]
 
 

@@ -72,7 +72,9 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A request for work, as a client or a schedule words it."""
 
     kind: Annotated[str, Meta(description="What to do: a name of `GET /v1/kinds`.", max_length=200)]
-    payload: Annotated[msgspec.Raw, Meta(description="The kind's input.")] = msgspec.Raw(b"{}")
+    payload: Annotated[msgspec.Raw, Meta(description="The kind's input.")] = msgspec.field(
+        default_factory=lambda: msgspec.Raw(b"{}")  # as a plain default no schema could show it
+    )
     priority: Annotated[Priority, Meta(description="Rank among the queued jobs of its queue.")] = (
         Priority.NORMAL
     )

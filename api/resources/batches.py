@@ -11,7 +11,7 @@ from api.actors import actor
 from api.answers import answer, revalidate
 from api.applications import Request, Response
 from api.batching import MOST_JOBS, BatchSubmission, prepare, refusal
-from api.bodies import JSON, chunks, decode, media_type
+from api.bodies import JSON, NDJSON, chunks, decode, media_type
 from api.cooperation import breathe
 from api.errors import Problem, invalid
 from api.idempotency import IdempotencyKey, idempotency_key, remembered
@@ -29,8 +29,6 @@ from worker.ledger.engines import Ledger
 from worker.ledger.ids import new_id
 from worker.ledger.records import NewJob
 from worker.settings import Settings
-
-NDJSON = "application/x-ndjson"
 
 _SLICE = 500  # jobs that one transaction cancels
 _POLL = "1"  # seconds between two looks at a batch that is under way

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from threading import Condition
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from cachetools import TTLCache, cached
+from msgspec import Meta
 from sqlalchemy import text
 
 from api.answers import answer
@@ -20,7 +21,9 @@ _FRESH = 1.0  # seconds for which a look at the ledger holds: anybody may ask, a
 class Health(msgspec.Struct, frozen=True):
     """How the process is."""
 
-    status: Literal["alive", "ready", "degraded"]
+    status: Annotated[
+        Literal["alive", "ready", "degraded"], Meta(description="`degraded`: the broker is away.")
+    ]
 
 
 class Liveness:

@@ -16,9 +16,11 @@ Schema = Annotated[dict[str, Any], Meta(description="JSON Schema 2020-12.")]
 class KindDescription(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of job."""
 
-    name: str
-    description: str
-    queue: Annotated[str, Meta(description="Where its jobs wait, unless a job says otherwise.")]
+    name: Annotated[str, Meta(description="Stable.", examples=["web.fetch"])]
+    description: Annotated[str, Meta(description="What it does.")]
+    queue: Annotated[
+        str, Meta(description="Where its jobs wait, unless a job says otherwise.", examples=["web"])
+    ]
     queues: Annotated[list[str], Meta(description="The queues that a job may name.")]
     max_attempts: Annotated[int, Meta(description="Runs in all, unless a job says otherwise.")]
     deadline: Annotated[float, Meta(description="Seconds that one attempt may run.")]
@@ -48,7 +50,7 @@ class KindDescription(msgspec.Struct, frozen=True, kw_only=True):
 class KindList(msgspec.Struct, frozen=True):
     """All kinds, by name."""
 
-    kinds: list[KindDescription]
+    kinds: Annotated[list[KindDescription], Meta(description="Each with its schemas.")]
 
 
 class Kinds:

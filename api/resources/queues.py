@@ -20,7 +20,7 @@ _FRESH = 1.0  # seconds for which a count holds: counting a large backlog is not
 class QueueDescription(msgspec.Struct, frozen=True, kw_only=True):
     """A queue as it is now, over all clients."""
 
-    name: str
+    name: Annotated[str, Meta(description="Stable.", examples=["web"])]
     depth: Annotated[int, Meta(description="Queued jobs.")]
     oldest_due_at: Annotated[datetime | None, Meta(description="Since when the oldest of them is due.")]
     paused_at: Annotated[datetime | None, Meta(description="null: it is not paused.")]
@@ -29,7 +29,7 @@ class QueueDescription(msgspec.Struct, frozen=True, kw_only=True):
 class QueueList(msgspec.Struct, frozen=True):
     """All queues."""
 
-    queues: list[QueueDescription]
+    queues: Annotated[list[QueueDescription], Meta(description="Each as it is now.")]
 
 
 class Queues:

@@ -1,5 +1,8 @@
 """Payloads and results: frozen, validated structures that a kind declares."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import msgspec
 
 Scalar = str | int | float | bool | None
@@ -9,8 +12,11 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The input of a kind: its fields, constraints and docs. Unknown fields are refused.
 
     A field at its default is not written down, so that a worker of the version before the field can run a job
-    that does without it.
+    that does without it. `EXAMPLE` is a whole payload for the API's description; unset, it is made of the
+    examples that the required fields give.
     """
+
+    EXAMPLE: ClassVar[Mapping[str, Any] | None] = None
 
     def describe(self) -> str:
         """A short description without secrets, for Flower and the logs.

@@ -1,9 +1,11 @@
 """What the transitions take and give: plain rows, without behaviour."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from worker.contract.states import Priority, State
 
@@ -112,8 +114,8 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
 class JobFailure(msgspec.Struct, frozen=True, kw_only=True):
     """Why an attempt or a job ended without success, as its client reads it."""
 
-    type: str
-    message: str
+    type: Annotated[str, Meta(description="What sort of failure, for programs.", examples=["ServerError"])]
+    message: Annotated[str, Meta(description="What happened, for people.")]
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):

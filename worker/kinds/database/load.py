@@ -116,6 +116,14 @@ MaxBytes = Annotated[
 class DatabaseLoad(Payload, frozen=True, kw_only=True):
     """What to load; give exactly one of data, artifact and url."""
 
+    EXAMPLE = {  # noqa: RUF012 - nobody writes to it
+        "source": "warehouse",
+        "table": "orders",
+        "format": "csv",
+        "mode": "append",
+        "data": "id,amount\n1,10.50\n",
+    }
+
     source: Source
     table: Table
     format: Format

@@ -116,6 +116,8 @@ class AttachedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class EmailSend(Payload, frozen=True, kw_only=True):
     """A mail. Its sender is the operator's."""
 
+    EXAMPLE = {"to": ["ada@example.org"], "subject": "Your report of March", "text": "Here it is.\n"}  # noqa: RUF012 - nobody writes to it
+
     to: To = ()
     cc: Cc = ()
     bcc: Bcc = ()

@@ -1,0 +1,120 @@
+"""JSON Schemas of what goes in and out, from the very types that decode and encode, and from the catalog.
+
+A submission is described once for each kind, its payload typed and its name fixed, and so is a job's result.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from api.representations import Job
+from worker.catalog import AnyKind, Catalog
+from worker.contract.payload import Payload
+from worker.enqueue import Submission
+
+Schema = Mapping[str, Any]
+
+REFERENCE = "#/components/schemas/{name}"
+
+# An instance of a kind that was taken away since, or of its earlier version.
+_OUTGROWN = {"type": "object", "description": "Of a kind that has changed since, or is no more."}
+
+
+class Schemas:
+    """The schemas of all types that the operations and the kinds name.
+
+    Args:
+        types: what the operations take and answer.
+        catalog: the kinds.
+    """
+
+    def __init__(self, types: Iterable[type], catalog: Catalog) -> None:
+        self._submissions = {kind.name: _submission(kind) for kind in catalog.values()}
+        results = [kind.result_type for kind in catalog.values() if kind.result_type]
+        named = list(dict.fromkeys([Submission, Job, *types, *self._submissions.values(), *results]))
+        references, self.components = msgspec.json.schema_components(named, ref_template=REFERENCE)
+        self._references = dict(zip(named, references, strict=True))
+        self._describe_submissions(catalog)
+        self._describe_jobs(catalog)
+
+    def of(self, type_: type) -> Schema:
+        """The schema of a type that was given, or a reference to it."""
+        return self._references[type_]
+
+    def _describe_submissions(self, catalog: Catalog) -> None:
+        """`Submission` is any of the kinds' submissions, told apart by `kind`."""
+        mapping = {name: self.of(type_)["$ref"] for name, type_ in self._submissions.items()}
+        self.components["Submission"] = {
+            "title": "Submission",
+            "description": Submission.__doc__,
+            "oneOf": [{"$ref": reference} for reference in mapping.values()],
+            "discriminator": {"propertyName": "kind", "mapping": mapping},
+        }
+        for kind in catalog.values():
+            own = self.components[self._submissions[kind.name].__name__]
+            own["title"] = kind.name
+            own["description"] = kind.description
+            own["examples"] = [example(kind)]
+            own["x-queue"] = kind.queue.name
+            own["x-max-attempts"] = kind.max_attempts
+            own["x-deadline"] = kind.deadline
+            own["x-result"] = self.of(kind.result_type) if kind.result_type else None
+
+    def _describe_jobs(self, catalog: Catalog) -> None:
+        fields = self.components["Job"]["properties"]
+        payloads = [{"$ref": REFERENCE.format(name=kind.payload_type.__name__)} for kind in catalog.values()]
+        results = [self.of(kind.result_type) for kind in catalog.values() if kind.result_type]
+        for field, known in (("payload", payloads), ("result", results)):
+            fields[field]["anyOf"] = [*_once(known), _OUTGROWN, {"type": "null"}]
+
+
+def example(kind: AnyKind) -> Mapping[str, Any]:
+    """A submission of this kind as a client may send it."""
+    return {"kind": kind.name, "payload": kind.payload_type.EXAMPLE or _required(kind.payload_type)}
+
+
+def _required(payload_type: type[Payload]) -> Mapping[str, Any]:
+    schema = msgspec.json.schema(payload_type)["$defs"][payload_type.__name__]
+    return {
+        name: schema["properties"][name]["examples"][0]
+        for name in schema.get("required", ())
+        if "examples" in schema["properties"][name]
+    }
+
+
+def _submission(kind: AnyKind) -> type[msgspec.Struct]:
+    """`Submission` for one kind: its payload typed, its name fixed."""
+    own = {
+        "kind": Annotated[Literal[kind.name], Meta(description="What to do.")],
+        "payload": Annotated[kind.payload_type, Meta(description="Its input.")],
+    }
+    fields = [
+        (field.name, own.get(field.name, field.type), _default(field, kind))
+        for field in msgspec.structs.fields(Submission)
+    ]
+    name = "".join(word.capitalize() for word in re.split(r"[._]", kind.name)) + "Submission"
+    return msgspec.defstruct(
+        name,
+        [
+            (name, type_) if default is msgspec.NODEFAULT else (name, type_, default)
+            for name, type_, default in fields
+        ],
+        kw_only=True,
+        forbid_unknown_fields=True,
+    )
+
+
+def _default(field: msgspec.structs.FieldInfo, kind: AnyKind) -> Any:
+    if field.name == "payload":
+        optional = not any(inner.required for inner in msgspec.structs.fields(kind.payload_type))
+        return msgspec.field(default_factory=dict) if optional else msgspec.NODEFAULT
+    if field.default_factory is not msgspec.NODEFAULT:
+        return msgspec.field(default_factory=field.default_factory)
+    return field.default
+
+
+def _once(schemas: Iterable[Schema]) -> list[Schema]:
+    return list({str(schema): schema for schema in schemas}.values())

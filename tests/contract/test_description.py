@@ -1,0 +1,87 @@
+"""The API's description is whole: for every kind, and in every part."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from api import openapi
+from api.operations import OPERATIONS
+from api.schemas import example
+from worker import catalog
+from worker.catalog import AnyKind
+from worker.enqueue import Enqueuer, Submission
+from worker.ledger.ids import new_id
+
+CATALOG = catalog.load()
+Parts = Iterator[tuple[str, Mapping[str, Any]]]
+
+
+class Resource:
+    """Answers to all methods that are described."""
+
+    def __init__(self, template: str) -> None:
+        for method in (method for path, method in OPERATIONS if path == template):
+            setattr(self, f"on_{method}", None)
+
+
+@pytest.fixture(scope="module")
+def document() -> Mapping[str, Any]:
+    routes = {template: Resource(template) for template, _ in OPERATIONS}
+    made: Mapping[str, Any] = msgspec.json.decode(msgspec.json.encode(openapi.document(CATALOG, routes)))
+    return made
+
+
+@pytest.mark.parametrize("kind", CATALOG.values(), ids=CATALOG.keys())
+def test_the_example_of_a_kind_is_accepted(kind: AnyKind, document: Mapping[str, Any]) -> None:
+    """Where the required fields' examples do not suffice, the payload's EXAMPLE says a whole one."""
+    submission = msgspec.json.encode(example(kind))
+    Enqueuer(CATALOG).prepare(msgspec.json.decode(submission, type=Submission), new_id(), None)
+    schema = {"$ref": "#/components/schemas/Submission", "components": document["components"]}
+    jsonschema.Draft202012Validator(schema).validate(example(kind))
+
+
+def test_everything_says_what_it_means(document: Mapping[str, Any]) -> None:
+    silent = [name for name, part in _parts(document) if not part.get("description")]
+    assert silent == []
+
+
+def test_every_error_is_a_problem_with_an_example(document: Mapping[str, Any]) -> None:
+    schema = {"$ref": "#/components/schemas/ProblemDocument", "components": document["components"]}
+    validator = jsonschema.Draft202012Validator(schema)
+    for _, operation in _operations(document):
+        problems = {s: answer for s, answer in operation["responses"].items() if s.startswith(("4", "5"))}
+        assert {"400", "500", "503"} <= problems.keys()
+        for status, problem in problems.items():
+            example = problem["content"]["application/problem+json"]["example"]
+            assert example["status"] == int(status)
+            validator.validate(example)
+
+
+def test_a_result_is_described_beside_its_submission(document: Mapping[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert schemas["WebFetchSubmission"]["x-result"] == {"$ref": "#/components/schemas/WebFetched"}
+    assert {"$ref": "#/components/schemas/WebFetched"} in schemas["Job"]["properties"]["result"]["anyOf"]
+
+
+def _operations(document: Mapping[str, Any]) -> Parts:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method != "parameters":
+                yield f"{method} {path}", operation
+
+
+def _parts(document: Mapping[str, Any]) -> Parts:
+    for path, item in document["paths"].items():
+        yield from ((f"{path} {part['name']}", part) for part in item["parameters"])
+    for name, operation in _operations(document):
+        yield from ((f"{name} {part['name']}", part) for part in operation["parameters"])
+        for status, answer in operation["responses"].items():
+            yield f"{name} {status}", answer
+            yield from ((f"{name} {status} {header}", part) for header, part in answer["headers"].items())
+    for name, schema in document["components"]["schemas"].items():
+        yield name, schema
+        properties = schema.get("properties", {}).items()
+        yield from ((f"{name}.{key}", part) for key, part in properties if key != "event")
