@@ -40,8 +40,8 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     type: Annotated[
         str,
         Meta(
-            description="`about:blank` where the status says it all, else one of `urn:jobyard:…`, for programs"
-            " to tell problems apart.",
+            description="`about:blank` where the status says it all, else one of `urn:jobyard:…`, for"
+            " programs to tell problems apart.",
             examples=["about:blank", "urn:jobyard:invalid-fields"],
         ),
     ]

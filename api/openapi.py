@@ -12,7 +12,7 @@ from api.bodies import JSON, NDJSON
 from api.errors import MEDIA_TYPE, FieldError, ProblemDocument
 from api.operation import REQUEST_ID, Header, Operation
 from api.operations import OPERATIONS
-from api.schemas import REFERENCE, Schema, Schemas
+from api.schemas import REFERENCE, Schema, Schemas, portable
 from worker.catalog import Catalog
 
 PATH = "/openapi.json"
@@ -24,12 +24,13 @@ _KEY = "key"
 _ABOUT = """\
 Submit jobs, follow them, and read their results.
 
-A job that was accepted (202) is never lost, and always ends in a state that can be read here. What can be read
-by GET can be asked for by HEAD; OPTIONS tells a resource's methods. Times are RFC 3339 in UTC. Every error is a
-problem document (RFC 9457) with the id under which the log knows the request.
+A job that was accepted (202) is never lost, and always ends in a state that can be read here. What can be
+read by GET can be asked for by HEAD; OPTIONS tells a resource's methods. Times are RFC 3339 in UTC. Every
+error is a problem document (RFC 9457) with the id under which the log knows the request.
 
-A job is `scheduled` until it is due, `queued` until a worker claims it, `running`, perhaps `retrying` until its
-next attempt is due, and in the end `succeeded`, `failed` or `cancelled`. These three are final, but for a retry.
+A job is `scheduled` until it is due, `queued` until a worker claims it, `running`, perhaps `retrying` until
+its next attempt is due, and in the end `succeeded`, `failed` or `cancelled`. These three are final, but for a
+retry.
 """
 
 
@@ -107,7 +108,7 @@ def _operation(template: str, method: str, operation: Operation, schemas: Schema
     if operation.description:
         described["description"] = operation.description
     if operation.body is bytes:
-        described["requestBody"] = _content(_BYTES, {}, required=True)
+        described["requestBody"] = _content(_BYTES, {}, required=False)  # an empty file is none
     elif operation.body is not None:
         described["requestBody"] = _content(JSON, schemas.of(operation.body), required=True)
     if operation.lines is not None:
@@ -118,7 +119,7 @@ def _operation(template: str, method: str, operation: Operation, schemas: Schema
 def _query(operation: Operation) -> Iterator[Params]:
     if operation.query is None:
         return
-    schema = msgspec.json.schema(operation.query, ref_template=REFERENCE)
+    schema = portable(msgspec.json.schema(operation.query, ref_template=REFERENCE))
     (own,) = (found for name, found in schema["$defs"].items() if name == operation.query.__name__)
     for name, field in own["properties"].items():
         inner = dict(field)

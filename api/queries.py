@@ -23,9 +23,13 @@ def query(req: Request, parameters: type[T]) -> T:
         Problem: 400, one is unknown, repeated or out of range.
     """
     try:
-        return msgspec.convert(req.params, parameters, strict=False)
+        asked = msgspec.convert(req.params, parameters, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(400, refusal(error)) from None
+    for name in req.params:
+        if getattr(asked, name) is None:  # what is lax about numbers takes the word null for none at all
+            raise invalid(400, Refused(name, "is null; leave it out instead"))
+    return asked
 
 
 def page_token(last: UUID) -> str:

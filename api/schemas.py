@@ -19,6 +19,8 @@ Schema = Mapping[str, Any]
 
 REFERENCE = "#/components/schemas/{name}"
 
+_NOT_BEFORE_NEWLINE = r"(?!\n)"
+
 # An instance of a kind that was taken away since, or of its earlier version.
 _OUTGROWN = {"type": "object", "description": "Of a kind that has changed since, or is no more."}
 
@@ -36,6 +38,7 @@ class Schemas:
         results = [kind.result_type for kind in catalog.values() if kind.result_type]
         named = list(dict.fromkeys([Submission, Job, *types, *self._submissions.values(), *results]))
         references, self.components = msgspec.json.schema_components(named, ref_template=REFERENCE)
+        self.components = portable(self.components)
         self._references = dict(zip(named, references, strict=True))
         self._describe_submissions(catalog)
         self._describe_jobs(catalog)
@@ -69,6 +72,22 @@ class Schemas:
         results = [self.of(kind.result_type) for kind in catalog.values() if kind.result_type]
         for field, known in (("payload", payloads), ("result", results)):
             fields[field]["anyOf"] = [*_once(known), _OUTGROWN, {"type": "null"}]
+
+
+def portable(schema: Any) -> Any:
+    """A schema of msgspec's for readers whose regular expressions are not Python's.
+
+    Elsewhere `$` stands for the end alone (ECMA-262), and many engines know no look-ahead; Python needs
+    one, for its `$` lets a last newline pass.
+    """
+    if isinstance(schema, list):
+        return [portable(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: portable(value) for name, value in schema.items()}
+    if isinstance(pattern := made.get("pattern"), str):
+        made["pattern"] = pattern.removesuffix(_NOT_BEFORE_NEWLINE)
+    return made
 
 
 def example(kind: AnyKind) -> Mapping[str, Any]:

@@ -17,11 +17,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-catalog", action="store_true", help="publish the catalog of kinds anew: tests/contract"
     )
+    parser.addoption(
+        "--examples",
+        type=int,
+        default=50,
+        help="how much is tried at random: requests for each operation of the API, malformed ones in tens",
+    )
 
 
 # Left out of `./ops/test`, for they take as long as all the rest; `.ci/run` runs them after it.
 SLOW = (
     "faults/",
+    "integration/api/test_description.py",
     "integration/api/test_restarts.py",
     "integration/rabbitmq/",
     "smoke/rabbitmq/",
@@ -36,6 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(here).as_posix().startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def examples(request: pytest.FixtureRequest) -> int:
+    """How much a test tries at random."""
+    wanted: int = request.config.getoption("--examples")
+    return wanted
 
 
 @pytest.fixture(scope="session")

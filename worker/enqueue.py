@@ -39,8 +39,8 @@ __all__ = [
     "submission",
 ]
 
-# A look-ahead, for Python's $ would let a last newline pass.
-Tag = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^(?![\s\S]*[\x00-\x1f\x7f])")]
+# With a look-ahead, for Python's $ would let a last newline pass.
+Tag = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 Moment = Annotated[datetime, Meta(tz=True)]
 Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^(?![\s\S]*[\x00-\x1f\x7f])")]
 JobName = Annotated[str, Meta(min_length=1, max_length=100)]

@@ -34,7 +34,7 @@ FileName = Annotated[
     Meta(
         min_length=1,
         max_length=200,
-        pattern=r"^(?!\.\.?$)(?![\s\S]*[\x00-\x1f\x7f/\\\"])",
+        pattern=r"^(?:\.{0,2}[^.\x00-\x1f\x7f/\\\"]|\.{3})[^\x00-\x1f\x7f/\\\"]*$(?!\n)",
         description="What the file is called: no slashes, quotation marks or control characters.",
     ),
 ]

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from api.answers import answer, revalidate
 from api.applications import Request, Response
+from api.schemas import portable
 from worker.catalog import AnyKind, Catalog
 from worker.ledger.clients import Client
 
@@ -42,8 +43,8 @@ class KindDescription(msgspec.Struct, frozen=True, kw_only=True):
             max_attempts=kind.max_attempts,
             deadline=kind.deadline,
             short=kind.short,
-            payload=msgspec.json.schema(kind.payload_type),
-            result=None if kind.result_type is None else msgspec.json.schema(kind.result_type),
+            payload=portable(msgspec.json.schema(kind.payload_type)),
+            result=None if kind.result_type is None else portable(msgspec.json.schema(kind.result_type)),
         )
 
 

@@ -13,6 +13,7 @@ from worker.ledger.ids import new_id
 class Search(msgspec.Struct, forbid_unknown_fields=True):
     size: Annotated[int, msgspec.Meta(ge=1, le=10)] = 5
     word: str | None = None
+    least: int | None = None
 
 
 def test_parameters_are_converted_and_have_defaults() -> None:
@@ -30,6 +31,7 @@ def test_parameters_are_converted_and_have_defaults() -> None:
         ("size=1&size=2", "size"),
         ("word=a&word=b", "word"),
         ("sice=3", "sice"),
+        ("least=null", "least"),
     ],
 )
 def test_garbage_is_refused_by_the_name_of_its_parameter(parameters: str, field: str) -> None:

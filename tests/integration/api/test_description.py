@@ -1,0 +1,75 @@
+"""The API keeps to its description: schemathesis asks for whatever that allows, and for what it does not."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.embedded.ports import free_ports
+from tests.integration.api.server import Server, serving
+from worker.ledger import clients
+from worker.ledger.engines import Ledger
+from worker.settings import Settings
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+
+
+@pytest.fixture(scope="module")
+def settings(database_url: str, broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    port, metrics_port = free_ports(2)
+    return Settings(
+        home=str(tmp_path_factory.mktemp("home")),
+        database_url=database_url,
+        broker_url=broker_url,
+        api_port=port,
+        api_metrics_port=metrics_port,
+        api_max_wait=0.5,  # it is cut to whole seconds: it would mostly wait for jobs that nobody works at
+    )
+
+
+@pytest.fixture(scope="module")
+def server(settings: Settings) -> Iterator[Server]:
+    with serving(settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def keys(ledger: Ledger) -> dict[str, str]:
+    """Of two clients, by name."""
+    made = {}
+    with ledger.write() as connection:
+        for name in ("ada", "bob"):
+            client = clients.add_client(connection, name)
+            assert client is not None
+            made[name] = clients.add_key(connection, client.id, "test")[1]
+    return made
+
+
+@pytest.mark.timeout(3600)
+def test_every_answer_is_as_described(
+    server: Server, keys: dict[str, str], tmp_path: Path, examples: int
+) -> None:
+    users = tmp_path / "users.json"
+    users.write_text(json.dumps({"auth": [_user(name, key) for name, key in keys.items()]}))
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(CONFIG)),
+            *("run", f"http://127.0.0.1:{server.port}/openapi.json", "--max-examples", str(examples)),
+        ],
+        env=os.environ | {"JOBYARD_TEST_USERS": str(users)},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
+    assert '"request_failed"' not in server.log.read_text()
+
+
+def _user(name: str, key: str) -> object:
+    return {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {key}"}]}
