@@ -26,7 +26,7 @@ from api.resources.acts import CancelJobs, RetryJobs
 from api.resources.artifacts import JobArtifact, Upload, Uploads
 from api.resources.audit import Audit
 from api.resources.batches import Batches, CancelBatch, OneBatch
-from api.resources.description import Description
+from api.resources.description import Description, Reference
 from api.resources.health import Liveness, Readiness
 from api.resources.job import Cancel, OneJob, Retry
 from api.resources.jobs import Jobs, Publishing
@@ -79,7 +79,9 @@ def create_app(deps: Deps) -> App:
     resources = _resources(deps)
     for template, resource in resources.items():
         app.add_route(template, resource)
-    app.add_route(openapi.PATH, Description(openapi.document(deps.catalog, resources)))
+    described = openapi.document(deps.catalog, resources)
+    app.add_route(openapi.PATH, Description(described))
+    app.add_route("/docs", Reference(described))
     return app
 
 
