@@ -5,11 +5,13 @@ import sys
 from typing import Any, NoReturn
 
 import click
+import msgspec
 from rich.console import Console
 from rich.table import Column, Table
 
+from api.client import Job
 from ops.cli.site import console, open_client
-from worker.contract.states import FINAL, State
+from worker.contract.states import State
 
 
 @click.group()
@@ -71,9 +73,9 @@ def list_jobs(limit: int, **wanted: str | None) -> None:
     )
     with open_client() as client:
         for job in client.jobs(limit, **{name: value for name, value in wanted.items() if value}):
-            attempts = f"{job['attempt']}/{job['max_attempts']}"
-            error = (job["error"] or {}).get("message", "")
-            table.add_row(job["id"], job["kind"], job["state"], attempts, job["created_at"][:19], error[:60])
+            attempts = f"{job.attempt}/{job.max_attempts}"
+            error = job.error.message if job.error else ""
+            table.add_row(job.id, job.kind, job.state, attempts, f"{job.created_at:%FT%T}", error[:60])
     console().print(table)
 
 
@@ -103,13 +105,13 @@ def retry(job_id: Any) -> None:
         _show(client.retry(str(job_id)))
 
 
-def _end(job: dict[str, Any], seconds: float) -> NoReturn:
+def _end(job: Job, seconds: float) -> NoReturn:
     """Show a job that was waited for; the exit status says whether it succeeded."""
     _show(job)
-    if job["state"] not in FINAL:
-        raise click.ClickException(f"still {job['state']} after {seconds:g} s")
-    sys.exit(0 if job["state"] == "succeeded" else 1)
+    if not job.ended:
+        raise click.ClickException(f"still {job.state} after {seconds:g} s")
+    sys.exit(0 if job.state is State.SUCCEEDED else 1)
 
 
-def _show(job: dict[str, Any]) -> None:
-    Console().print_json(data=job)
+def _show(job: Job) -> None:
+    Console().print_json(msgspec.json.encode(job).decode())

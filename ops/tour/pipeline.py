@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from api.client import Client
+from api.client import Client, Job
 from ops.tour.scene import WAIT, Scene, until
 from ops.tour.site import SlowSite
 
@@ -61,16 +61,16 @@ class Pipeline:
         except Failed as error:
             yield Scene("the pipeline", "jobs that succeed", str(error), good=False)
 
-    def _run(self) -> dict[str, dict[str, Any]]:
+    def _run(self) -> dict[str, Job]:
         """One request; each job begins when those that it names have succeeded."""
         steps = self._steps()
-        accepted = self._client.submit_batch(steps)
-        self._client.wait_for_batch(accepted["id"], WAIT)
+        accepted = self._client.batch(steps)
+        self._client.wait_batch(accepted.id, WAIT)
         names = [step["name"] for step in steps]
-        jobs = {name: self._client.job(id_) for name, id_ in zip(names, accepted["job_ids"], strict=True)}
+        jobs = {name: self._client.job(id_) for name, id_ in zip(names, accepted.job_ids, strict=True)}
         for name, job in jobs.items():
-            if job["state"] != "succeeded":
-                raise Failed(f"{name} is {job['state']}: {(job['error'] or {}).get('message', '')}")
+            if job.state != "succeeded":
+                raise Failed(f"{name} is {job.state}: {job.error.message if job.error else ''}")
         return jobs
 
     def _steps(self) -> list[dict[str, Any]]:
@@ -91,8 +91,8 @@ class Pipeline:
             _step("mail", "email.send", mail, "pdf", "load"),
         ]
 
-    def _fetched(self, job: dict[str, Any]) -> Scene:
-        size = job["result"]["bytes"]
+    def _fetched(self, job: Job) -> Scene:
+        size = job.result["bytes"]
         return Scene(
             "fetch: a CSV from the web",
             f"{len(self._weather)} bytes",
@@ -100,13 +100,13 @@ class Pipeline:
             size == len(self._weather),
         )
 
-    def _loaded(self, job: dict[str, Any]) -> Scene:
-        rows, applied = len(self._rows()), job["result"]["rows_applied"]
+    def _loaded(self, job: Job) -> Scene:
+        rows, applied = len(self._rows()), job.result["rows_applied"]
         return Scene("load: its rows into a table", f"{rows} rows", f"{applied} rows", applied == rows)
 
-    def _saved(self, job: dict[str, Any], begins: bytes) -> Path:
-        name: str = job["artifacts"][0]["name"]
-        content = self._client.artifact(job["id"], name)
+    def _saved(self, job: Job, begins: bytes) -> Path:
+        name = job.artifacts[0].name
+        content = self._client.artifact(job.id, name)
         if not content.startswith(begins):
             raise Failed(f"{name} is not what its name says")
         path = self._made / name

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from api.client import Client
+from api.client import Client, Job
 from ops.supervisor import Status
 from ops.tour import dataset
 from ops.tour.guest import Guest, NotUp
@@ -68,11 +67,11 @@ def _follow(console: Console, pipeline: Pipeline) -> list[Scene]:
 
 
 def _fetch_pages(console: Console, client: Client, site: SlowSite, contents: list[bytes]) -> Scene:
-    def fetch(page: int) -> dict[str, Any]:
+    def fetch(page: int) -> Job:
         return client.run("web.fetch", {"url": f"{site.url}/pages/{page}"}, WAIT)
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    jobs: dict[int, dict[str, Any]] = {}
+    jobs: dict[int, Job] = {}
     with Progress(*columns, console=console) as progress, ThreadPoolExecutor(len(contents)) as pool:
         bar = progress.add_task("pages fetched", total=len(contents))
         began = time.monotonic()
@@ -92,16 +91,16 @@ def _fetch_pages(console: Console, client: Client, site: SlowSite, contents: lis
     )
 
 
-def _is_right(client: Client, job: dict[str, Any], body: bytes) -> bool:
-    if job["state"] != "succeeded" or job["result"]["sha256"] != dataset.digest(body):
+def _is_right(client: Client, job: Job, body: bytes) -> bool:
+    if job.state != "succeeded" or job.result["sha256"] != dataset.digest(body):
         return False
-    return client.artifact(job["id"], "body") == body
+    return client.artifact(job.id, "body") == body
 
 
 def _retried(client: Client, site: SlowSite) -> Scene:
     """Watch a page that refuses twice."""
     job = client.run("web.fetch", {"url": f"{site.url}/flaky"}, WAIT)
-    found = f"{job['state']} at attempt {job['attempt']}"
+    found = f"{job.state} at attempt {job.attempt}"
     return Scene("a failure, retried", "succeeded at attempt 3", found, found == "succeeded at attempt 3")
 
 
@@ -109,8 +108,8 @@ def _cancelled(client: Client, site: SlowSite) -> Scene:
     """Cancel the fetch of a page that never ends."""
     job = client.submit("web.fetch", {"url": f"{site.url}/endless"})
     until(lambda: site.visits["/endless"] > 0)
-    client.cancel(job["id"])
-    found = client.wait(job["id"], WAIT)["state"]
+    client.cancel(job.id)
+    found = client.wait(job.id, WAIT).state
     return Scene("a running job, cancelled", "cancelled", found, found == "cancelled")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import smtplib
 import subprocess
@@ -32,6 +33,7 @@ WEATHER = (
     b"date,precipitation,temp_max,temp_min,wind,weather\n"
     b"2012-01-01,0.0,12.8,5.0,4.7,drizzle\n2012-02-02,10.9,10.6,2.8,4.5,rain\n"
 )
+CLIENTS = Path(__file__).parent / "clients"
 BEGUN = 60.0  # seconds that a platform gets to come up here
 
 
@@ -122,10 +124,36 @@ def site() -> Iterator[SlowSite]:
 
 def test_a_page_is_fetched_and_its_body_can_be_downloaded(up: Platform, site: SlowSite) -> None:
     job = up.client.run("web.fetch", {"url": f"{site.url}/pages/2"}, 20)
-    assert job["state"] == "succeeded"
-    assert job["result"]["status"] == 200
-    assert [entry["outcome"] for entry in job["history"]] == ["succeeded"]
-    assert up.client.artifact(job["id"], "body") == PAGES[2]
+    assert job.state == "succeeded"
+    assert job.result["status"] == 200
+    assert [entry.outcome for entry in job.history] == ["succeeded"]
+    assert up.client.artifact(job.id, "body") == PAGES[2]
+
+
+@pytest.mark.parametrize(
+    ("program", "script"), [("sh", "curl.sh"), ("node", "fetch.mjs")], ids=["curl", "JavaScript"]
+)
+def test_any_http_client_submits_waits_and_downloads(
+    up: Platform, site: SlowSite, program: str, script: str
+) -> None:
+    for needed in {program, Path(script).stem} - {"fetch"}:
+        if shutil.which(needed) is None:
+            pytest.skip(f"there is no {needed} here")
+    key = Path(up.status.key_file).read_text().strip()
+    run = subprocess.run(
+        [program, str(CLIENTS / script), up.status.urls.api, key, f"{site.url}/pages/2"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (0, PAGES[2]), run.stderr
+
+
+def test_the_python_client_does_so_too(up: Platform, site: SlowSite, tmp_path: Path) -> None:
+    job = up.client.submit("web.fetch", {"url": f"{site.url}/pages/2"})
+    assert up.client.wait(job.id, 20).state == "succeeded"
+    up.client.download(job.id, "body", tmp_path / "page")
+    assert (tmp_path / "page").read_bytes() == PAGES[2]
 
 
 def test_fetch_load_report_and_mail_are_one_request(up: Platform) -> None:
@@ -138,24 +166,25 @@ def test_fetch_load_report_and_mail_are_one_request(up: Platform) -> None:
 def test_what_comes_after_a_failure_fails_and_says_why(up: Platform, site: SlowSite) -> None:
     missing = {"url": f"{site.url}/pages/2", "expected_statuses": [404]}
     body = {"$from": "fetch", "result": "/url"}
-    batch = up.client.submit_batch(
+    batch = up.client.batch(
         [
             {"name": "fetch", "kind": "web.fetch", "payload": missing},
             {"name": "next", "kind": "web.fetch", "payload": {"url": body}, "after": ["fetch"]},
             {"name": "last", "kind": "web.fetch", "payload": {"url": f"{site.url}/"}, "after": ["next"]},
         ]
     )
-    assert up.client.wait_for_batch(batch["id"], 20)["counts"] == {"failed": 3}
-    first, then, last = (up.client.job(id_) for id_ in batch["job_ids"])
-    assert then["error"]["type"] == last["error"]["type"] == "DependencyFailed"
-    assert first["id"] in then["error"]["message"]
-    assert then["id"] in last["error"]["message"]
+    assert up.client.wait_batch(batch.id, 20).counts == {"failed": 3}
+    first, then, last = (up.client.job(id_) for id_ in batch.job_ids)
+    assert then.error and last.error
+    assert then.error.type == last.error.type == "DependencyFailed"
+    assert first.id in then.error.message
+    assert then.id in last.error.message
 
 
 def test_the_request_id_of_a_submission_is_in_the_workers_lines(up: Platform, site: SlowSite) -> None:
     job = up.client.run("web.fetch", {"url": f"{site.url}/pages/2"}, 20)
     api = _lines(up.home / "logs" / "api.jsonl")
-    worker = [line for line in _lines(up.home / "logs" / "worker-web.jsonl") if line.get("job") == job["id"]]
+    worker = [line for line in _lines(up.home / "logs" / "worker-web.jsonl") if line.get("job") == job.id]
     assert worker
     assert {line["request_id"] for line in worker} <= {line.get("request_id") for line in api}
 
@@ -174,7 +203,7 @@ def test_operators_see_workers_and_tasks_in_flower_behind_a_login(up: Platform, 
     assert {name.partition("@")[0] for name in workers} == {
         *("email", "web", "report", "database", "webhook", "upkeep")
     }
-    task = eventually(lambda: _flower(base, login, f"/api/task/info/{job['id']}"), 20)
+    task = eventually(lambda: _flower(base, login, f"/api/task/info/{job.id}"), 20)
     assert task["name"] == "web.fetch"
     assert task["state"] == "SUCCESS"
     assert f"{site.url}/pages/…" in task["args"]
@@ -192,16 +221,14 @@ def test_a_job_whose_worker_is_killed_is_finished_by_another_run(up: Platform, s
     # It runs again: the second visit. Then it is cancelled, for the page has no end.
     eventually(lambda: site.visits["/endless"] > before + 1, 15)
     assert time.monotonic() - began < 15
-    up.client.cancel(job["id"])
-    ended = up.client.wait(job["id"], 20)
-    assert [entry["outcome"] for entry in ended["history"] if entry["event"] == "attempt"] == [
-        *("lost", "cancelled")
-    ]
+    up.client.cancel(job.id)
+    ended = up.client.wait(job.id, 20)
+    assert [entry.outcome for entry in ended.history if entry.event == "attempt"] == [*("lost", "cancelled")]
 
 
 def test_jobs_whose_messages_the_broker_forgot_are_all_finished(up: Platform, site: SlowSite) -> None:
     def submit(_: int) -> str:
-        return up.client.submit("web.fetch", {"url": f"{site.url}/pages/0"})["id"]
+        return up.client.submit("web.fetch", {"url": f"{site.url}/pages/0"}).id
 
     with ThreadPoolExecutor(32) as pool:
         submitting = [pool.submit(submit, number) for number in range(1000)]
@@ -210,7 +237,7 @@ def test_jobs_whose_messages_the_broker_forgot_are_all_finished(up: Platform, si
                 eventually(lambda done=accepted: sum(f.done() for f in submitting) >= done, 60)
                 broker.flushall()
         ids = [future.result() for future in submitting]
-        states = Counter(job["state"] for job in pool.map(lambda job: up.client.wait(job, 90), ids))
+        states = Counter(job.state for job in pool.map(lambda job: up.client.wait(job, 90), ids))
     assert states == {"succeeded": 1000}
 
 

@@ -1,0 +1,162 @@
+"""What a client can do: submit, wait, read, download, cancel, retry."""
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from api.client.answers import Artifact, Batch, Job, Page
+from api.client.connection import Connection
+
+W = TypeVar("W", Job, Batch)
+
+_LONGEST_WAIT = 30.0  # seconds that one request asks for; longer waits take several
+
+
+class Client:
+    """Talks to one API with one key; threads may share it.
+
+    A submission carries an Idempotency-Key, its own or a given one, so that trying it again never makes a
+    second job. Every method raises `ApiError` where the API refuses, and `Unreachable` where it does not
+    answer.
+
+    Args:
+        url: of the API, without a path.
+        key: of a client, `jy_…`.
+        connections: kept open.
+    """
+
+    def __init__(self, url: str, key: str, *, connections: int = 8) -> None:
+        self._api = Connection(url, key, connections)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._api.close()
+
+    def submit(
+        self, kind: str, payload: Mapping[str, Any], *, idempotency_key: str | None = None, **options: Any
+    ) -> Job:
+        """Submit a job; options are further members of the request (`tags`, `scheduled_at` …)."""
+        return self._submit({"kind": kind, "payload": payload, **options}, idempotency_key)
+
+    def run(self, kind: str, payload: Mapping[str, Any], timeout: float, **options: Any) -> Job:
+        """Submit a job and wait for its end: as `submit` and `wait`, in one request where that will do."""
+        began = time.monotonic()
+        job = self._submit({"kind": kind, "payload": payload, **options}, None, _seconds(timeout))
+        return job if job.ended else self.wait(job.id, timeout - (time.monotonic() - began))
+
+    def batch(
+        self, jobs: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None, **options: Any
+    ) -> Batch:
+        """Submit several jobs, all or none; each as a request has it, with `kind` and `payload` at least."""
+        body = {"jobs": jobs, **options}
+        return self._api.ask(
+            Batch, "POST", "/v1/batches", _posted(idempotency_key), msgspec.json.encode(body)
+        )
+
+    def read_batch(self, batch_id: str) -> Batch:
+        """How a batch stands."""
+        return self._api.ask(Batch, "GET", f"/v1/batches/{batch_id}")
+
+    def wait_batch(self, batch_id: str, timeout: float) -> Batch:
+        """The batch once all of its jobs ended, or as it stands after `timeout` seconds."""
+        return self._wait(Batch, f"/v1/batches/{batch_id}", timeout)
+
+    def cancel_batch(self, batch_id: str) -> Batch:
+        """Cancel all jobs of a batch that have not ended; those that run are asked to stop."""
+        return self._api.ask(Batch, "POST", f"/v1/batches/{batch_id}/cancel")
+
+    def job(self, job_id: str) -> Job:
+        """Read a job."""
+        return self._api.ask(Job, "GET", f"/v1/jobs/{job_id}")
+
+    def wait(self, job_id: str, timeout: float) -> Job:
+        """The job once it ended, or as it stands after `timeout` seconds."""
+        return self._wait(Job, f"/v1/jobs/{job_id}", timeout)
+
+    def jobs(self, limit: int, **wanted: str) -> Iterator[Job]:
+        """Jobs, newest first, without payload, result and history."""
+        token = None
+        while limit > 0:
+            words: dict[str, Any] = {**wanted, "page_size": min(limit, 100)}
+            if token:
+                words["page_token"] = token
+            page = self._api.ask(Page, "GET", "/v1/jobs?" + urlencode(words))
+            yield from page.jobs[:limit]
+            limit -= len(page.jobs)
+            token = page.next_page_token
+            if not token:
+                return
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a job; one that runs is asked to stop."""
+        return self._api.ask(Job, "POST", f"/v1/jobs/{job_id}/cancel")
+
+    def retry(self, job_id: str) -> Job:
+        """Run a failed or cancelled job again; after a broken connection it is for the caller to look."""
+        return self._api.ask(Job, "POST", f"/v1/jobs/{job_id}/retry", once=True)
+
+    def artifact(self, job_id: str, name: str) -> bytes:
+        """The bytes of a job's artifact."""
+        with self._api.download(_artifact_path(job_id, name)) as pieces:
+            return b"".join(pieces)
+
+    def download(self, job_id: str, name: str, target: Path) -> None:
+        """Write a job's artifact to a file, piece by piece; it replaces what is there once it is whole."""
+        part = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        try:
+            with self._api.download(_artifact_path(job_id, name)) as pieces, part.open("wb") as file:
+                file.writelines(pieces)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def upload(self, name: str, content: bytes, content_type: str = "application/octet-stream") -> Artifact:
+        """Store a file for payloads to name by its id."""
+        path = "/v1/artifacts?" + urlencode({"name": name})
+        return self._api.ask(Artifact, "POST", path, {"Content-Type": content_type}, content, once=True)
+
+    def _submit(self, submission: Mapping[str, Any], key: str | None, wait: int = 0) -> Job:
+        headers = _posted(key) | ({"Prefer": f"wait={wait}"} if wait else {})
+        return self._api.ask(Job, "POST", "/v1/jobs", headers, msgspec.json.encode(submission), wait=wait)
+
+    def _wait(self, type_: type[W], path: str, timeout: float) -> W:
+        give_up_at = time.monotonic() + timeout
+        while True:
+            left = max(0.0, give_up_at - time.monotonic())
+            seconds = _seconds(left)
+            found = self._api.ask(type_, "GET", path, {"Prefer": f"wait={seconds}"}, wait=seconds)
+            if found.ended or left <= 0:
+                return found
+            if seconds == 0:
+                time.sleep(min(left, 0.1))
+
+
+def _seconds(timeout: float) -> int:
+    return int(max(0.0, min(timeout, _LONGEST_WAIT)))
+
+
+def _posted(idempotency_key: str | None) -> dict[str, str]:
+    return {"Content-Type": "application/json", "Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+
+
+def _artifact_path(job_id: str, name: str) -> str:
+    return f"/v1/jobs/{job_id}/artifacts/{quote(name, safe='')}"

@@ -1,0 +1,135 @@
+"""Requests and answers, and what is tried again (ops/decisions/0016 says why urllib3).
+
+A refused connection and a 429 say that nothing was done. A 503, and a connection that broke later, do not:
+after them a request is repeated only where that is harmless, as it is for a submission under its key.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+import urllib3
+
+_PATIENCE = 15.0  # seconds beyond the wait that was asked for
+_TRIES = 6
+_PAUSE = 0.2  # seconds before the second repetition, doubled with each that follows
+_LONGEST_PAUSE = 60  # seconds, however long the API asks to stay away
+
+_REPEATABLE = urllib3.Retry(
+    total=_TRIES - 1,
+    backoff_factor=_PAUSE,
+    backoff_jitter=_PAUSE,
+    status_forcelist=(HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE),
+    allowed_methods=None,
+    raise_on_status=False,
+    retry_after_max=_LONGEST_PAUSE,
+)
+# Without the header, which would have a 503 repeated.
+_ONCE = _REPEATABLE.new(
+    read=False,
+    other=False,
+    status_forcelist=(HTTPStatus.TOO_MANY_REQUESTS,),
+    respect_retry_after_header=False,
+)
+
+T = TypeVar("T")
+
+
+class Unreachable(Exception):  # noqa: N818 - a condition that callers expect
+    """The API did not answer."""
+
+
+class ApiError(Exception):
+    """The API refused a request.
+
+    Args:
+        status: of HTTP.
+        problem: its answer (RFC 9457).
+        retry_after: seconds that it asks to stay away, where it says.
+    """
+
+    def __init__(self, status: int, problem: Mapping[str, Any], retry_after: str | None = None) -> None:
+        self.status = status
+        self.problem = problem
+        self.retry_after = int(retry_after) if retry_after and retry_after.isdecimal() else None
+        details = "; ".join(f"{item['field']}: {item['reason']}" for item in problem.get("errors", ()))
+        super().__init__(details or problem.get("detail") or problem.get("title") or f"HTTP {status}")
+
+
+class Connection:
+    """Talks to one API with one key; threads may share it."""
+
+    def __init__(self, url: str, key: str, connections: int) -> None:
+        self._url = url.rstrip("/")
+        self._http = urllib3.PoolManager(
+            maxsize=connections,
+            headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.clear()
+
+    def ask(
+        self,
+        type_: type[T],
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        *,
+        wait: float = 0,
+        once: bool = False,
+    ) -> T:
+        """Send a request and decode its JSON.
+
+        Raises:
+            ApiError: it was refused.
+            Unreachable: there was no answer.
+        """
+        with self._answer(method, path, headers, body, wait=wait, once=once) as answer:
+            return msgspec.json.decode(answer.data, type=type_)
+
+    @contextmanager
+    def download(self, path: str) -> Iterator[Iterator[bytes]]:
+        """The pieces of a file; raises as `ask`."""
+        with self._answer("GET", path, stream=True) as answer:
+            yield answer.stream()
+
+    @contextmanager
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        *,
+        wait: float = 0,
+        once: bool = False,
+        stream: bool = False,
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        try:
+            answer = self._http.request(
+                method,
+                self._url + path,
+                headers={**self._http.headers, **(headers or {})},
+                body=body,
+                timeout=wait + _PATIENCE,
+                retries=_ONCE if once else _REPEATABLE,
+                preload_content=not stream,
+            )
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                raise ApiError(answer.status, _problem(answer.data), answer.headers.get("Retry-After"))
+            with closing(answer):
+                yield answer
+        except urllib3.exceptions.HTTPError as error:
+            raise Unreachable(type(error).__name__) from error
+
+
+def _problem(body: bytes) -> Mapping[str, Any]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return {}

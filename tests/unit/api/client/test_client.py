@@ -1,0 +1,178 @@
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.client import ApiError, Client, Unreachable
+
+JOB = {
+    "id": "0190a7c0-0000-7000-8000-000000000000",
+    "kind": "web.fetch",
+    "queue": "web",
+    "state": "succeeded",
+    "priority": "normal",
+    "attempt": 1,
+    "max_attempts": 5,
+    "created_at": "2026-11-22T12:00:00Z",
+    "history": [{"event": "attempt", "attempt": 1, "outcome": "succeeded"}, {"event": "of a later API"}],
+    "of_a_later_api": True,
+}
+Answer = tuple[int, dict[str, str], bytes] | None  # None: the connection breaks
+
+
+class Site:
+    """An API that answers as it was told, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.asked: list[tuple[str, dict[str, str], bytes]] = []
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                site.asked.append((f"{self.command} {self.path}", dict(self.headers), body))
+                given = site.answers.pop(0)
+                if given is None:
+                    self.close_connection = True
+                    return
+                status, headers, content = given
+                self.send_response(status)
+                for name, value in ({"Content-Length": str(len(content))} | headers).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = answer  # noqa: N815 - http.server's names
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    thread = threading.Thread(target=site.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield site
+    site.server.shutdown()
+    thread.join()
+    site.server.server_close()
+
+
+@pytest.fixture
+def client(site: Site) -> Iterator[Client]:
+    with Client(site.url, "jy_test") as client:
+        yield client
+
+
+def good(body: object = JOB, status: int = 200, **headers: str) -> Answer:
+    return status, headers, body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+def problem(status: int, **members: Any) -> Answer:
+    return status, {"Retry-After": "0"}, json.dumps({"status": status, **members}).encode()
+
+
+@pytest.mark.parametrize("first", [None, problem(503), problem(429)], ids=["broken", "503", "429"])
+def test_a_submission_is_repeated_under_the_same_key(site: Site, client: Client, first: Answer) -> None:
+    site.answers = [first, good(status=202)]
+    job = client.submit("web.fetch", {"url": "http://127.0.0.1/"}, tags=["a"])
+    assert job.id == JOB["id"]
+    one, two = site.asked
+    assert one[1]["Idempotency-Key"] == two[1]["Idempotency-Key"]
+    assert one[2] == two[2]
+    assert json.loads(one[2]) == {
+        "kind": "web.fetch",
+        "payload": {"url": "http://127.0.0.1/"},
+        "tags": ["a"],
+    }
+
+
+def test_two_submissions_have_two_keys_unless_they_are_given_one(site: Site, client: Client) -> None:
+    site.answers = [good(status=202) for _ in range(3)]
+    for key in (None, None, "mine"):
+        client.submit("web.fetch", {}, idempotency_key=key)
+    first, second, third = (headers["Idempotency-Key"] for _, headers, _ in site.asked)
+    assert first != second
+    assert third == "mine"
+
+
+@pytest.mark.parametrize(
+    "act",
+    [lambda client: client.retry("an-id"), lambda client: client.upload("a.txt", b"a")],
+    ids=["retry", "upload"],
+)
+def test_what_would_be_done_twice_is_not_repeated_after_a_broken_connection(
+    site: Site, client: Client, act: Callable[[Client], object]
+) -> None:
+    site.answers = [None]
+    with pytest.raises(Unreachable):
+        act(client)
+    assert len(site.asked) == 1
+
+
+def test_what_would_be_done_twice_is_repeated_where_it_was_not_done_at_all(
+    site: Site, client: Client
+) -> None:
+    site.answers = [problem(429), good(status=202)]
+    assert client.retry("an-id").state == "succeeded"
+
+
+def test_a_job_is_typed_and_what_a_later_api_adds_is_passed_over(site: Site, client: Client) -> None:
+    site.answers = [good()]
+    job = client.job("an-id")
+    assert (job.state, job.ended, job.created_at.year) == ("succeeded", True, 2026)
+    assert [event.outcome for event in job.history] == ["succeeded", None]
+
+
+def test_a_refusal_names_the_fields(site: Site, client: Client) -> None:
+    site.answers = [problem(422, errors=[{"field": "payload.url", "reason": "too long"}])]
+    with pytest.raises(ApiError, match=r"payload\.url: too long") as refused:
+        client.submit("web.fetch", {"url": "x"})
+    assert (refused.value.status, refused.value.retry_after) == (422, 0)
+
+
+def test_who_waits_asks_again_until_the_end(site: Site, client: Client) -> None:
+    running = JOB | {"state": "running"}
+    site.answers = [good(running, 202), good(running), good()]
+    assert client.run("web.fetch", {}, 60).ended
+    assert [headers["Prefer"] for _, headers, _ in site.asked] == ["wait=30", "wait=30", "wait=30"]
+
+
+def test_a_batch_is_submitted_and_waited_for(site: Site, client: Client) -> None:
+    batch = {"id": "0190a7c0-0000-7000-8000-000000000001", "counts": {"queued": 2, "succeeded": 0}}
+    done = batch | {"counts": {"queued": 0, "succeeded": 2}}
+    site.answers = [good(batch, 202), good(batch), good(done)]
+    submitted = client.batch([{"kind": "web.fetch", "payload": {}}] * 2)
+    assert not submitted.ended
+    assert client.wait_batch(submitted.id, 60).counts["succeeded"] == 2
+    assert json.loads(site.asked[0][2])["jobs"] == [{"kind": "web.fetch", "payload": {}}] * 2
+
+
+def test_a_file_is_written_once_it_is_whole(site: Site, client: Client, tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    target.write_bytes(b"before")
+    site.answers = [good(b"half", **{"Content-Length": "8", "Connection": "close"})]
+    with pytest.raises(Unreachable):
+        client.download("an-id", "a b", target)
+    assert target.read_bytes() == b"before"
+    site.answers = [good(b"the whole")]
+    client.download("an-id", "a b", target)
+    assert target.read_bytes() == b"the whole"
+    assert site.asked[-1][0] == "GET /v1/jobs/an-id/artifacts/a%20b"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_nobody_there_is_said_so() -> None:
+    with Client("http://127.0.0.1:1", "jy_test") as client, pytest.raises(Unreachable):
+        client.job("an-id")
