@@ -20,6 +20,8 @@ from gunicorn.http import errors
 from gunicorn.util import close, write
 from gunicorn.workers.ggevent import GeventWorker
 
+from api.pace import Pace
+
 if TYPE_CHECKING:
     from api.wsgi import Api
 
@@ -72,11 +74,16 @@ class Worker(GeventWorker):
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:
         """Answer one request of a client that must not fall silent in its middle."""
         sock.settimeout(_SILENCE)
+        unreader = req.unreader
+        unreader.chunk = Pace(functools.partial(type(unreader).chunk, unreader))
         # Gunicorn asks first when it writes the head of the answer. Were it to decide anew afterwards, it
         # would close connections of which the client was told that it may keep them.
         asked = req.should_close
         req.should_close = functools.cache(lambda: self._api.draining or asked())
-        return super().handle_request(listener_name, req, sock, addr)
+        try:
+            return super().handle_request(listener_name, req, sock, addr)
+        finally:
+            del unreader.chunk  # the next head has a limit of its own, and the time between does not count
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer what is no HTTP with a problem, as everything else.

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -75,6 +76,10 @@ class Wire:
             name, _, value = line.decode().partition(": ")
             headers[name.lower()] = value
         return Answer(status, headers, self._file.read(int(headers.get("content-length", "0"))))
+
+    def readable(self, seconds: float) -> bool:
+        """Whether something came, or the end, within some seconds."""
+        return bool(select.select([self._socket], [], [], seconds)[0])
 
     def rest(self) -> bytes:
         """Read until the other side hangs up."""
