@@ -1,6 +1,6 @@
 """Reading one job for its client, at once or when it ends."""
 
-from threading import BoundedSemaphore, Event
+from threading import Event
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -10,6 +10,7 @@ from api.errors import Problem
 from api.identifiers import parse_id
 from api.metrics import Metrics
 from api.representations import Job
+from api.turns import Turns
 from api.waiting import Waiters
 from worker.contract.states import FINAL
 from worker.ledger.accounts import account
@@ -25,7 +26,7 @@ class Follower:
         ledger: has the jobs.
         waiters: learn when they end.
         metrics: count those who wait.
-        turns: how many of those who were woken read at the same moment. Thousands may be woken at once;
+        turns: how many of those who wait read at the same moment. Thousands may come or be woken at once;
             the others stand in line here, not for the connections that submissions need as well.
         cache: keeps what succeeded.
     """
@@ -35,7 +36,7 @@ class Follower:
         self._cache = cache
         self._ledger = ledger
         self._metrics = metrics
-        self._turns = BoundedSemaphore(turns)
+        self._turns = Turns[Job](turns)
 
     def read(self, job_id: UUID, client_id: UUID | None) -> Job:
         """The job as it is now.
@@ -43,29 +44,34 @@ class Follower:
         Raises:
             Problem: 404, this client has no such job.
         """
+        if client_id is None:  # what is kept is kept for its client
+            return self._look(job_id, client_id)
         kept = self._cache.get(job_id, client_id)
-        return self._read(job_id, client_id) if kept is None else kept
+        if kept is None:
+            kept = self._look(job_id, client_id)
+            self._cache.put(kept, client_id)
+        return kept
 
-    def _read(self, job_id: UUID, client_id: UUID) -> Job:
+    def _look(self, job_id: UUID, client_id: UUID | None) -> Job:
         with self._ledger.write() as connection:
-            job = read_job(connection, job_id, client_id)
-        self._cache.put(job, client_id)
-        return job
+            return read_job(connection, job_id, client_id)
 
     def follow(self, job_id: UUID, client_id: UUID | None, seconds: int) -> Job:
         """The job once it ended, or as it is after `seconds`; raises as `read`."""
         if not seconds:
             return self.read(job_id, client_id)
         with self.waiters.expect(job_id) as ended:
-            job = self.read(job_id, client_id)
+            job = self._read_in_turn(job_id, client_id)
             return job if job.state in FINAL else self.read_after(ended, seconds, job_id, client_id)
 
     def read_after(self, ended: Event, seconds: int, job_id: UUID, client_id: UUID | None) -> Job:
         """The job once the event is set, or as it is after `seconds`; raises as `read`."""
         with self._metrics.waiters.track_inprogress():
             ended.wait(seconds)
-        with self._turns:
-            return self._read(job_id, client_id)
+        return self._read_in_turn(job_id, client_id)
+
+    def _read_in_turn(self, job_id: UUID, client_id: UUID | None) -> Job:
+        return self._turns.take((job_id, client_id), lambda: self.read(job_id, client_id))
 
 
 def read_job(connection: Connection, job_id: UUID, client_id: UUID | None) -> Job:

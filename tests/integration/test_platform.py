@@ -175,7 +175,8 @@ def test_what_comes_after_a_failure_fails_and_says_why(up: Platform, site: SlowS
     )
     assert up.client.wait_batch(batch.id, 20).counts == {"failed": 3}
     first, then, last = (up.client.job(id_) for id_ in batch.job_ids)
-    assert then.error and last.error
+    assert then.error
+    assert last.error
     assert then.error.type == last.error.type == "DependencyFailed"
     assert first.id in then.error.message
     assert then.id in last.error.message
