@@ -5,7 +5,8 @@
 It starts the embedded servers and an API of one process in a folder of its own. Each client waits for a job
 of its own with `Prefer: wait`; the jobs end, so many a second, as a worker would end them; meanwhile others
 submit. It prints the milliseconds between the commit of an outcome and the answer, those that submissions
-took while all waited and before, and those of a crowd that waits for one job.
+took while all waited and before, and those of a crowd that waits for one job; and what each phase took of
+the API's processor, which other load on the machine does not change much.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+import psutil
 import redis
 import urllib3
 from sqlalchemy import create_engine
@@ -52,9 +54,11 @@ class Site:
 
     Args:
         settings: of the API.
+        master: gunicorn's.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, master: int) -> None:
+        self._master = psutil.Process(master)
         self.port = settings.api_port
         self._metrics = f"http://{_HOST}:{settings.api_metrics_port}/metrics"
         self.ledger = Ledger.open(settings, "bench")
@@ -83,6 +87,12 @@ class Site:
         committed = time.monotonic()
         self.broker.publish(ENDED_CHANNEL, str(held.id))
         return committed
+
+    def processor(self) -> float:
+        """Seconds of the processor that the API took so far."""
+        (worker,) = self._master.children()
+        times = worker.cpu_times()
+        return float(times.user + times.system)
 
     def waiters(self) -> int:
         """How many wait."""
@@ -150,8 +160,8 @@ def main() -> None:
             with engine.begin() as connection:
                 migrate.upgrade(connection)
             engine.dispose()
-            with _serving(settings):
-                asyncio.run(_measure(Site(settings), arguments))
+            with _serving(settings) as master:
+                asyncio.run(_measure(Site(settings, master), arguments))
 
 
 async def _measure(site: Site, arguments: argparse.Namespace) -> None:
@@ -160,6 +170,7 @@ async def _measure(site: Site, arguments: argparse.Namespace) -> None:
     _print("submissions, nobody waiting", alone)
     jobs = site.hold(arguments.clients)
     waiting = await _all_waiting(site, jobs)
+    before = site.processor()
     submitting = asyncio.create_task(
         _submitting(site, arguments.submissions, arguments.clients / arguments.ends)
     )
@@ -167,10 +178,13 @@ async def _measure(site: Site, arguments: argparse.Namespace) -> None:
     answered = await asyncio.gather(*waiting)
     _print(f"{len(jobs)} clients, each its job", [a - e for a, e in zip(answered, ended, strict=True)])
     _print("submissions meanwhile", await submitting)
+    print(f"  {site.processor() - before:.1f} s of the API's processor")  # noqa: T201 - a program
     (held,) = site.hold(1)
     crowd = await _all_waiting(site, [held] * arguments.clients)
+    before = site.processor()
     at = await asyncio.to_thread(site.end, held)
     _print(f"{len(crowd)} clients, one job", [answered - at for answered in await asyncio.gather(*crowd)])
+    print(f"  {site.processor() - before:.1f} s of the API's processor")  # noqa: T201 - a program
 
 
 async def _all_waiting(site: Site, jobs: Sequence[Held]) -> list[asyncio.Task[float]]:
@@ -232,7 +246,7 @@ async def _reachable(site: Site) -> None:
 
 
 @contextmanager
-def _serving(settings: Settings) -> Iterator[None]:
+def _serving(settings: Settings) -> Iterator[int]:
     config = Path(__file__).parents[2] / "api" / "gunicorn.conf.py"
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "--config", str(config)],
@@ -240,7 +254,7 @@ def _serving(settings: Settings) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait()
