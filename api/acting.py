@@ -1,6 +1,7 @@
 """How far a client reaches: to its own jobs, an operator to everybody's, and the audit log tells of that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -15,7 +16,7 @@ from worker.ledger.engines import Ledger
 
 EVERYBODY = "*"
 
-Transition = Callable[[Connection, UUID, str, UUID | None], State | None]
+Transition = Callable[[Connection, Sequence[UUID], str, UUID | None], Mapping[UUID, State]]
 
 
 def act(
@@ -31,31 +32,57 @@ def act(
         client: with the reach of its key.
 
     Returns:
-        What the transition returns.
+        The job's state after it; None where nothing changed.
     """
-    if client.reach is not None:
-        return transition(connection, job_id, f"client {client.name}", client.id)
-    owner = jobs.owner(connection, job_id)
-    if owner is None or owner.id == client.id:
-        return transition(connection, job_id, f"client {client.name}", client.id)
-    state = transition(connection, job_id, f"operator {client.name}", owner.id)
-    if state is not None:
-        audit.note(
-            connection,
-            f"client {client.name}",
-            f"job.{name}",
-            str(job_id),
-            client=owner.name,
-            key=str(client.key_id),
-        )
-    return state
+    owner_id = client.reach or jobs.owner_of(connection, job_id) or client.id
+    after = act_on_all(
+        connection, transition, name, [job_id], subject=str(job_id), client=client, owner_id=owner_id
+    )
+    return after.get(job_id)
 
 
-def whose(ledger: Ledger, client: Client, name: str | None) -> UUID | None:
-    """Whose jobs a client wants to see: its own where no name is given; None: everybody's.
+def act_on_all(
+    connection: Connection,
+    transition: Transition,
+    name: str,
+    ids: Sequence[UUID],
+    *,
+    subject: str | None = None,
+    client: Client,
+    owner_id: UUID,
+    **details: Any,
+) -> Mapping[UUID, State]:
+    """Let a client act on jobs of one owner, and tell the audit log where that is another client.
+
+    Args:
+        connection: of an open transaction.
+        transition: of the ledger.
+        name: of the act, for the audit log.
+        ids: which jobs.
+        subject: what was acted on, for the audit log; None: the owner's jobs.
+        client: who acts, with the reach of its key.
+        owner_id: whose jobs they are.
+        details: for the audit log.
+
+    Returns:
+        The states after it, of those that changed.
+    """
+    if owner_id == client.id:
+        return transition(connection, ids, f"client {client.name}", client.id)
+    changed = transition(connection, ids, f"operator {client.name}", owner_id)
+    if changed:
+        owner = clients.name_of(connection, owner_id)
+        details |= {"client": owner, "key": str(client.key_id), "jobs": len(changed)}
+        audit.note(connection, f"client {client.name}", name, subject or owner or str(owner_id), **details)
+    return changed
+
+
+def whose(ledger: Ledger, client: Client, name: str | None, status: int = 400) -> UUID | None:
+    """Whose jobs a client means: its own where no name is given; None: everybody's.
 
     Raises:
-        Problem: 403, they are another's, and the key does not reach so far; 400, there is no such client.
+        Problem: 403, they are another's, and the key does not reach so far; of the given status, there is no
+            such client.
     """
     if name in {None, client.name}:
         return client.id
@@ -66,7 +93,7 @@ def whose(ledger: Ledger, client: Client, name: str | None) -> UUID | None:
     with ledger.read() as connection:
         other = clients.find_client(connection, name or "")
     if other is None:
-        raise invalid(400, Refused("client", f"there is no client {name!r}"))
+        raise invalid(status, Refused("client", f"there is no client {name!r}"))
     return other.id
 
 

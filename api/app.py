@@ -113,6 +113,7 @@ def _resources(deps: Deps) -> Mapping[str, object]:
             ledger=ledger,
             waiters=deps.waiters,
             metrics=deps.metrics,
+            live_jobs=deps.live_jobs,
         ),
         "/v1/batches/{batch_id}": OneBatch(ledger, deps.waiters, settings.api_max_wait),
         "/v1/batches/{batch_id}/cancel": CancelBatch(ledger, deps.waiters),

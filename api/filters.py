@@ -1,8 +1,8 @@
 """Filters: how clients say which of their jobs they mean, in a query and in a body alike."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -19,7 +19,7 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which of the client's jobs are meant: those that fit everything that is given."""
+    """Which jobs are meant: those that fit everything that is given."""
 
     state: Annotated[State | None, Meta(description="Only jobs in this state.")] = None
     kind: Annotated[Name | None, Meta(description="Only jobs of this kind.")] = None
@@ -32,9 +32,21 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     created_before: Annotated[
         Moment | None, Meta(description="Only jobs accepted before this time (RFC 3339).")
     ] = None
+    client: Annotated[
+        Annotated[str, Meta(pattern=r"^(\*|[A-Za-z0-9._-]{1,63})$(?!\n)")] | None,
+        Meta(
+            description="Whose jobs, by the client's name, or `*` for everybody's: keys with `operate`."
+            " Unset: one's own."
+        ),
+    ] = None
 
-    def of(self, client_id: UUID, states: frozenset[State] | None = None) -> JobFilter:
-        """The ledger's filter; `states` where no state is given."""
+    def of(self, client_id: UUID | None, states: frozenset[State] | None = None) -> JobFilter:
+        """The ledger's filter.
+
+        Args:
+            client_id: whose jobs (`api.acting.whose`); None: everybody's.
+            states: where no state is given.
+        """
         return JobFilter(
             client_id=client_id,
             states=states if self.state is None else frozenset({self.state}),
@@ -46,10 +58,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             created_before=self.created_before,
         )
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether it asks for nothing, and so means every job."""
-        return all(getattr(self, name) is None for name in Wanted.__struct_fields__)
+    def narrowing(self) -> Mapping[str, Any]:
+        """What it asks for, without whose jobs; nothing: it means every job."""
+        given = ((name, getattr(self, name)) for name in NARROWING)
+        return {name: msgspec.to_builtins(value) for name, value in given if value is not None}
+
+
+NARROWING = tuple(name for name in Wanted.__struct_fields__ if name != "client")
 
 
 @contextmanager

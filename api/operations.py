@@ -9,7 +9,7 @@ from types import MappingProxyType
 from api.batching import BatchJob, BatchSubmission
 from api.operation import IDEMPOTENCY_KEY, IF_NONE_MATCH, IF_RANGE, PREFER, RANGE, Operation
 from api.representations import AcceptedBatch, Artifact, Batch, Job, JobPage
-from api.resources.acts import Act, Acted
+from api.resources.acts import Acted, FilteredAct
 from api.resources.artifacts import UploadQuery
 from api.resources.audit import AuditPage, AuditQuery
 from api.resources.health import Health
@@ -61,14 +61,14 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             scope=Scope.SUBMIT,
             answers={200: ("How many were meant, and how many changed.", Acted)},
             problems=_ACT_PROBLEMS,
-            body=Act,
+            body=FilteredAct,
         ),
         ("/v1/jobs/retry", "post"): Operation(
             summary="Run all of one's failed and cancelled jobs again that fit a filter",
             scope=Scope.SUBMIT,
             answers={200: ("How many were meant, and how many changed.", Acted)},
             problems=_ACT_PROBLEMS,
-            body=Act,
+            body=FilteredAct,
         ),
         ("/v1/batches", "post"): Operation(
             summary="Submit many jobs, all or none",

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from api.acting import scope_missing
 from api.applications import Params, Request, Response
-from api.operations import Operation, Route
+from api.operation import Operation
+from api.operations import Route
 from worker.ledger.clients import Client
 
 

@@ -1,6 +1,6 @@
-"""`/v1/jobs/cancel` and `/v1/jobs/retry`: acting on all of one's jobs that fit a filter."""
+"""`/v1/jobs/cancel` and `/v1/jobs/retry`: acting on all jobs that fit a filter."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,12 +8,12 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Row
 
-from api.actors import actor
+from api.acting import Transition, act_on_all, whose
 from api.answers import answer
 from api.applications import Request, Response
 from api.bodies import decode, read_json
 from api.cooperation import breathe
-from api.filters import Wanted, listing
+from api.filters import NARROWING, Wanted, listing
 from api.follower import Follower
 from api.queries import page_start, page_token
 from worker.contract.states import FINAL, LIVE, State
@@ -30,7 +30,7 @@ _LONGEST = 64 * 1024  # bytes of a filter
 _AGAIN = frozenset(FINAL - {State.SUCCEEDED})
 
 
-class Act(Wanted, frozen=True, kw_only=True):
+class FilteredAct(Wanted, frozen=True, kw_only=True):
     """Which jobs to act on, and whether to do it."""
 
     dry_run: Annotated[bool, Meta(description="Only say how many jobs are meant.")] = False
@@ -43,7 +43,7 @@ class Act(Wanted, frozen=True, kw_only=True):
 class Acted(msgspec.Struct, frozen=True, kw_only=True):
     """What became of it."""
 
-    dry_run: bool
+    dry_run: Annotated[bool, Meta(description="As it was asked for.")]
     matched: Annotated[int, Meta(description="Jobs that are meant, and that can be acted on.")]
     changed: Annotated[int, Meta(description="Jobs that were cancelled, or run again; 0 in a dry run.")]
     next_page_token: Annotated[
@@ -51,7 +51,7 @@ class Acted(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
-_DECODER = msgspec.json.Decoder(Act)
+_DECODER = msgspec.json.Decoder(FilteredAct)
 
 
 class CancelJobs:
@@ -71,14 +71,14 @@ class CancelJobs:
         client: Client = req.context.client
         asked = _read(req, LIVE)
         meant, more = _meant(self._ledger, asked, client, LIVE)
-        ids = [row.id for row in meant if row.cancel_requested_at is None]
+        rows = [row for row in meant if row.cancel_requested_at is None]
         changed = 0
-        for some in _slices(ids, asked):
-            with self._ledger.write() as connection:
-                after = transitions.cancel_all(connection, some, actor(client), client.id)
+        for after in _acted(
+            self._ledger, transitions.cancel_all, "jobs.cancel", asked=asked, rows=rows, client=client
+        ):
             self._follower.waiters.wake(str(id_) for id_, state in after.items() if state in FINAL)
             changed += len(after)
-        _answer(resp, asked, len(ids), changed, more)
+        _answer(resp, asked, len(rows), changed, more)
 
 
 class RetryJobs:
@@ -97,30 +97,28 @@ class RetryJobs:
         asked = _read(req, _AGAIN)
         meant, more = _meant(self._ledger, asked, client, _AGAIN)
         # The oldest first, for others come after them.
-        ids = [row.id for row in reversed(meant) if client.rights.allow(row.kind)]
-        changed = 0
-        for some in _slices(ids, asked):
-            with self._ledger.write() as connection:
-                changed += len(transitions.run_all_again(connection, some, actor(client), client.id))
-        _answer(resp, asked, len(ids), changed, more)
+        rows = [row for row in reversed(meant) if client.rights.allow(row.kind)]
+        acted = _acted(
+            self._ledger, transitions.run_all_again, "jobs.retry", asked=asked, rows=rows, client=client
+        )
+        _answer(resp, asked, len(rows), sum(map(len, acted)), more)
 
 
-def _read(req: Request, states: frozenset[State]) -> Act:
+def _read(req: Request, states: frozenset[State]) -> FilteredAct:
     asked = decode(read_json(req, _LONGEST), _DECODER)
-    if asked.is_empty:
-        fields = ", ".join(Wanted.__struct_fields__)
-        raise Refused("body", f"a filter must ask for something: give at least one of {fields}")
+    if not asked.narrowing():
+        raise Refused("body", f"a filter must ask for something: give at least one of {', '.join(NARROWING)}")
     if asked.state is not None and asked.state not in states:
         raise Refused("state", f"no {asked.state} job can be meant; one of {', '.join(sorted(states))} can")
     return asked
 
 
 def _meant(
-    ledger: Ledger, asked: Act, client: Client, states: frozenset[State]
+    ledger: Ledger, asked: FilteredAct, client: Client, states: frozenset[State]
 ) -> tuple[Sequence[Row[Any]], UUID | None]:
     """The jobs that fit, newest first, and where there may be more."""
     before = page_start(asked.page_token) if asked.page_token is not None else None
-    wanted = asked.of(client.id, states)
+    wanted = asked.of(whose(ledger, client, asked.client, status=422), states)
     found: list[Row[Any]] = []
     for _ in range(_PAGES):
         with listing(), ledger.write() as connection:  # not of a replica, which may not have them yet
@@ -133,14 +131,41 @@ def _meant(
     return found, before
 
 
-def _slices(ids: Sequence[UUID], asked: Act) -> Iterator[Sequence[UUID]]:
-    if asked.dry_run:
-        return
-    for start in range(0, len(ids), _SLICE):
-        yield ids[start : start + _SLICE]
+def _acted(
+    ledger: Ledger,
+    transition: Transition,
+    name: str,
+    *,
+    asked: FilteredAct,
+    rows: Sequence[Row[Any]],
+    client: Client,
+) -> Iterator[Mapping[UUID, State]]:
+    """Act on them; what became of some of one owner's, transaction by transaction."""
+    for owner_id, ids in _slices([] if asked.dry_run else rows):
+        with ledger.write() as connection:
+            after = act_on_all(
+                connection,
+                transition,
+                name,
+                ids,
+                client=client,
+                owner_id=owner_id,
+                filter=asked.narrowing(),
+            )
+        yield after
         breathe()
 
 
-def _answer(resp: Response, asked: Act, matched: int, changed: int, more: UUID | None) -> None:
+def _slices(rows: Sequence[Row[Any]]) -> Iterator[tuple[UUID, Sequence[UUID]]]:
+    """Owners and some of their jobs, in the order of the rows."""
+    owned: dict[UUID, list[UUID]] = {}
+    for row in rows:
+        owned.setdefault(row.client_id, []).append(row.id)
+    for owner_id, ids in owned.items():
+        for start in range(0, len(ids), _SLICE):
+            yield owner_id, ids[start : start + _SLICE]
+
+
+def _answer(resp: Response, asked: FilteredAct, matched: int, changed: int, more: UUID | None) -> None:
     token = None if more is None else page_token(more)
     answer(resp, 200, Acted(dry_run=asked.dry_run, matched=matched, changed=changed, next_page_token=token))

@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
-from api.actors import actor
+from api.acting import act_on_all
 from api.answers import answer, revalidate
 from api.applications import Request, Response
 from api.batching import MOST_JOBS, BatchSubmission, prepare, refusal
@@ -16,6 +16,7 @@ from api.cooperation import breathe
 from api.errors import Problem, invalid
 from api.idempotency import IdempotencyKey, idempotency_key, remembered
 from api.identifiers import parse_id
+from api.live_jobs import LiveJobs
 from api.metrics import Metrics
 from api.preferences import applied, preferred_wait
 from api.representations import AcceptedBatch, Batch, batch_path
@@ -48,16 +49,25 @@ class Batches:
         ledger: accepts.
         waiters: learn when a batch ended.
         metrics: counts.
+        live_jobs: caps what a client has at once; None: nothing does.
     """
 
     def __init__(
-        self, *, settings: Settings, enqueuer: Enqueuer, ledger: Ledger, waiters: Waiters, metrics: Metrics
+        self,
+        *,
+        settings: Settings,
+        enqueuer: Enqueuer,
+        ledger: Ledger,
+        waiters: Waiters,
+        metrics: Metrics,
+        live_jobs: LiveJobs | None = None,
     ) -> None:
         self._settings = settings
         self._enqueuer = enqueuer
         self._ledger = ledger
         self._waiters = waiters
         self._metrics = metrics
+        self._live_jobs = live_jobs
 
     def on_post(self, req: Request, resp: Response) -> None:
         """Accept all jobs of a batch in one transaction, or none; the beat dispatches them."""
@@ -102,6 +112,8 @@ class Batches:
             with self._ledger.write() as connection:
                 if key is not None and (earlier := remembered(connection, batch.client_id, key, batch.id)):
                     return earlier
+                if self._live_jobs is not None:
+                    self._live_jobs.admit(batch.client_id, len(jobs))
                 batches.add(connection, batch)
                 accept(connection, self._enqueuer.payloads, batch.client_id, jobs)
         except RefusedJobs as refused:
@@ -140,11 +152,11 @@ class OneBatch:
     def on_get(self, req: Request, resp: Response, batch_id: str) -> None:
         """Read it, at once or when all of its jobs have ended."""
         seconds = preferred_wait(req, self._longest_wait)
-        wanted, client = parse_batch_id(batch_id), req.context.client
+        wanted, reach = parse_batch_id(batch_id), req.context.client.reach
         if seconds:
-            follow(self._ledger, self._waiters, wanted, client.id, seconds)
+            follow(self._ledger, self._waiters, wanted, reach, seconds)
         with self._ledger.write() as connection:
-            shown = read(connection, wanted, client.id, Batch)
+            shown = read(connection, wanted, reach, Batch)
         _answer(resp, 200, shown)
         revalidate(req, resp)
         if seconds:
@@ -170,23 +182,31 @@ class CancelBatch:
         client: Client = req.context.client
         wanted = parse_batch_id(batch_id)
         with self._ledger.write() as connection:
-            read(connection, wanted, client.id, Batch)
-        while self._cancel_some(wanted, client):
+            owner_id = find(connection, wanted, client.reach)["client_id"]
+        while self._cancel_some(wanted, client, owner_id):
             breathe()
         with self._ledger.write() as connection:
-            shown = read(connection, wanted, client.id, Batch)
+            shown = read(connection, wanted, client.reach, Batch)
         _answer(resp, 200 if shown.done else 202, shown)
 
-    def _cancel_some(self, batch_id: UUID, client: Client) -> bool:
+    def _cancel_some(self, batch_id: UUID, client: Client, owner_id: UUID) -> bool:
         with self._ledger.write() as connection:
             ids = batches.cancellable(connection, batch_id, _SLICE)
-            cancelled = transitions.cancel_all(connection, ids, actor(client), client.id) if ids else {}
+            cancelled = act_on_all(
+                connection,
+                transitions.cancel_all,
+                "batch.cancel",
+                ids,
+                subject=str(batch_id),
+                client=client,
+                owner_id=owner_id,
+            )
         self._waiters.wake(str(id_) for id_, state in cancelled.items() if state in FINAL)
         return bool(cancelled)
 
 
-def read(connection: Connection, batch_id: UUID, client_id: UUID, form: type[B], **more: Any) -> B:
-    """A client's batch.
+def find(connection: Connection, batch_id: UUID, client_id: UUID | None) -> RowMapping:
+    """The row of a client's batch (None: any client's).
 
     Raises:
         Problem: 404, this client has no such batch.
@@ -194,10 +214,16 @@ def read(connection: Connection, batch_id: UUID, client_id: UUID, form: type[B],
     row = batches.find(connection, batch_id, client_id)
     if row is None:
         raise no_such_batch()
+    return row
+
+
+def read(connection: Connection, batch_id: UUID, client_id: UUID | None, form: type[B], **more: Any) -> B:
+    """A client's batch (None: any client's), with its jobs counted; raises as `find`."""
+    row = find(connection, batch_id, client_id)
     return form.of_row(row, batches.counts(connection, batch_id), **more)
 
 
-def follow(ledger: Ledger, waiters: Waiters, batch_id: UUID, client_id: UUID, seconds: int) -> None:
+def follow(ledger: Ledger, waiters: Waiters, batch_id: UUID, client_id: UUID | None, seconds: int) -> None:
     """Wait until a batch ended, or until so many seconds passed; raises as `read`."""
     with waiters.expect(batch_id) as ended:
         with ledger.write() as connection:

@@ -55,7 +55,7 @@ class Cancel:
         client: Client = req.context.client
         wanted = parse_job_id(job_id)
         with self._ledger.write() as connection:
-            act(connection, transitions.cancel, "cancel", wanted, client)
+            act(connection, transitions.cancel_all, "job.cancel", wanted, client)
             job = read_job(connection, wanted, client.reach)
         if job.state is State.CANCELLED:
             self._follower.waiters.wake([str(wanted)])
@@ -82,7 +82,7 @@ class Retry:
         wanted = parse_job_id(job_id)
         with self._ledger.write() as connection:
             require_right(read_job(connection, wanted, client.reach).kind, client.rights)
-            again = act(connection, transitions.run_again, "retry", wanted, client)
+            again = act(connection, transitions.run_all_again, "job.retry", wanted, client)
             job = read_job(connection, wanted, client.reach)
         if again is None:
             raise _not_again(job)

@@ -45,10 +45,6 @@ class Publishing(Protocol):
 class JobQuery(Wanted, frozen=True, kw_only=True):
     """Which of the client's jobs to list."""
 
-    client: Annotated[
-        Annotated[str, Meta(pattern=r"^(\*|[A-Za-z0-9._-]{1,63})$")] | None,
-        Meta(description="Whose jobs, by the client's name, or `*` for everybody's: keys with `operate`."),
-    ] = None
     page_size: Annotated[
         int, Meta(ge=1, le=200, description="Jobs a page; a page may hold fewer and not be the last.")
     ] = 50

@@ -32,9 +32,11 @@ def add(connection: Connection, batch: NewBatch) -> None:
     connection.execute(insert(batches).values(msgspec.structs.asdict(batch)))
 
 
-def find(connection: Connection, batch_id: UUID, client_id: UUID) -> RowMapping | None:
-    """A client's batch."""
-    wanted = select(batches).where(batches.c.id == batch_id, batches.c.client_id == client_id)
+def find(connection: Connection, batch_id: UUID, client_id: UUID | None = None) -> RowMapping | None:
+    """A batch, or None where it is unknown or another client's (None: any client's)."""
+    wanted = select(batches).where(batches.c.id == batch_id)
+    if client_id is not None:
+        wanted = wanted.where(batches.c.client_id == client_id)
     return connection.execute(wanted).mappings().one_or_none()
 
 

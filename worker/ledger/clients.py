@@ -59,6 +59,11 @@ def find_client(connection: Connection, name: str) -> Client | None:
     return Client(row.id, row.name) if row else None
 
 
+def name_of(connection: Connection, client_id: UUID) -> str | None:
+    """The name of a client; None where it was removed."""
+    return connection.execute(select(clients.c.name).where(clients.c.id == client_id)).scalar()
+
+
 def all_clients(connection: Connection) -> Sequence[RowMapping]:
     """Every client, by name."""
     return connection.execute(select(clients).order_by(clients.c.name)).mappings().all()

@@ -10,13 +10,13 @@ import msgspec
 from sqlalchemy import Connection, Row, RowMapping, TextClause, select, text
 
 from worker.contract.states import FINAL, LIVE, State
-from worker.ledger.clients import Client
 from worker.ledger.ids import floor_of
 from worker.ledger.rows import uuid_array
 from worker.ledger.tables import acts, artifacts, attempts, jobs, workers
 
 _LISTED = (
     jobs.c.id,
+    jobs.c.client_id,
     jobs.c.kind,
     jobs.c.queue,
     jobs.c.state,
@@ -47,9 +47,9 @@ LOOK = 10_000
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs of a client to show or to act on; None: any."""
+    """Which jobs to show or to act on; None: any."""
 
-    client_id: UUID
+    client_id: UUID | None = None
     states: frozenset[State] | None = None
     kind: str | None = None
     queue: str | None = None
@@ -74,16 +74,12 @@ def find(connection: Connection, job_id: UUID, client_id: UUID | None = None) ->
     return connection.execute(wanted).mappings().one_or_none()
 
 
-_OWNER = text("""
-    SELECT j.client_id AS id, coalesce(c.name, '') AS name
-    FROM jobs j LEFT JOIN clients c ON c.id = j.client_id WHERE j.id = :id
-""")
+_OWNER = text("SELECT client_id FROM jobs WHERE id = :id")
 
 
-def owner(connection: Connection, job_id: UUID) -> Client | None:
-    """Whose job it is; None where it is unknown. A client that was removed has no name."""
-    row = connection.execute(_OWNER, {"id": job_id}).one_or_none()
-    return Client(row.id, row.name) if row else None
+def owner_of(connection: Connection, job_id: UUID) -> UUID | None:
+    """The id of the client whose job it is; None where it is unknown."""
+    return connection.execute(_OWNER, {"id": job_id}).scalar()
 
 
 def history(connection: Connection, job: RowMapping) -> list[Mapping[str, Any]]:
@@ -119,6 +115,7 @@ def artifacts_of(connection: Connection, job_id: UUID) -> Sequence[RowMapping]:
 
 # So that a text says which index serves it. All parts are constants of this module; values are bound.
 _BOUNDS = {
+    "client_id": "client_id = :client_id",
     "before": "id < :before",
     "batch_id": "batch_id = :batch_id",
     "floor": "id >= :floor",
@@ -168,10 +165,10 @@ def page(connection: Connection, wanted: JobFilter, size: int, before: UUID | No
 def _statement(wanted: JobFilter, size: int, before: UUID | None) -> tuple[TextClause, dict[str, Any]]:
     words = _words(wanted) | ({} if before is None else {"before": before})
     conditions = [sql for name, sql in _CONDITIONS.items() if name in words]
-    bounds = ["client_id = :client_id", *(sql for name, sql in _BOUNDS.items() if name in words)]
+    bounds = [sql for name, sql in _BOUNDS.items() if name in words]
     statement = _PAGE.format(
         columns=", ".join(column.name for column in _LISTED),
-        bounds=" AND ".join(bounds + _of_indexes(wanted.states)),
+        bounds=" AND ".join(bounds + _of_indexes(wanted)) or "true",
         conditions=" AND ".join(conditions) or "true",
     )
     most = LOOK if conditions else size + 1
@@ -189,12 +186,15 @@ def _words(wanted: JobFilter) -> dict[str, Any]:
     return given
 
 
-def _of_indexes(states: frozenset[State] | None) -> list[str]:
-    """The condition of the partial index that holds these states, where one does."""
+def _of_indexes(wanted: JobFilter) -> list[str]:
+    """The condition of the partial index of a client's jobs that holds these states, where one does."""
+    states = wanted.states
+    if wanted.client_id is None or states is None:
+        return []
     return [
         "state IN (" + ", ".join(f"'{state}'" for state in sorted(indexed)) + ")"
         for indexed in _STATES_OF_INDEXES
-        if states is not None and states <= indexed
+        if states <= indexed
     ]
 
 
