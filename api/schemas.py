@@ -1,6 +1,7 @@
 """JSON Schemas of what goes in and out, from the very types that decode and encode, and from the catalog.
 
-A submission is described once for each kind, its payload typed and its name fixed, and so is a job's result.
+A submission, alone or in a batch, is described once for each kind, its payload typed and its name fixed, and
+so is a job's result.
 """
 
 import re
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from api.batching import BatchJob, BatchSubmission
 from api.representations import Job
 from worker.catalog import AnyKind, Catalog
 from worker.contract.payload import Payload
@@ -20,6 +22,11 @@ Schema = Mapping[str, Any]
 REFERENCE = "#/components/schemas/{name}"
 
 _NOT_BEFORE_NEWLINE = r"(?!\n)"
+
+_INPUT = (
+    "Its input. Where the job comes after others, any value in it may be a reference instead to what one of"
+    ' them makes: `{"$from": job, "result": pointer}` or `{"$from": job, "artifact": name}`.'
+)
 
 # An instance of a kind that was taken away since, or of its earlier version.
 _OUTGROWN = {"type": "object", "description": "Of a kind that has changed since, or is no more."}
@@ -34,30 +41,34 @@ class Schemas:
     """
 
     def __init__(self, types: Iterable[type], catalog: Catalog) -> None:
-        self._submissions = {kind.name: _submission(kind) for kind in catalog.values()}
+        self._forms = {form: _of_kinds(form, catalog) for form in (Submission, BatchJob)}
+        submissions = [type_ for types_ in self._forms.values() for type_ in types_.values()]
         results = [kind.result_type for kind in catalog.values() if kind.result_type]
-        named = list(dict.fromkeys([Submission, Job, *types, *self._submissions.values(), *results]))
-        references, self.components = msgspec.json.schema_components(named, ref_template=REFERENCE)
-        self.components = portable(self.components)
+        named = list(dict.fromkeys([*self._forms, Job, BatchSubmission, *types, *submissions, *results]))
+        references, components = msgspec.json.schema_components(named, ref_template=REFERENCE)
+        self.components = portable(components)
         self._references = dict(zip(named, references, strict=True))
-        self._describe_submissions(catalog)
+        for form in self._forms:
+            self._describe_submissions(form, catalog)
         self._describe_jobs(catalog)
+        # In the type itself each job is raw, so that one after the other is checked.
+        self.components[BatchSubmission.__name__]["properties"]["jobs"]["items"] = self.of(BatchJob)
 
     def of(self, type_: type) -> Schema:
         """The schema of a type that was given, or a reference to it."""
         return self._references[type_]
 
-    def _describe_submissions(self, catalog: Catalog) -> None:
-        """`Submission` is any of the kinds' submissions, told apart by `kind`."""
-        mapping = {name: self.of(type_)["$ref"] for name, type_ in self._submissions.items()}
-        self.components["Submission"] = {
-            "title": "Submission",
-            "description": Submission.__doc__,
+    def _describe_submissions(self, form: type[Submission], catalog: Catalog) -> None:
+        """A form of submissions is any of the kinds' own, told apart by `kind`."""
+        mapping = {name: self.of(type_)["$ref"] for name, type_ in self._forms[form].items()}
+        self.components[form.__name__] = {
+            "title": form.__name__,
+            "description": form.__doc__,
             "oneOf": [{"$ref": reference} for reference in mapping.values()],
             "discriminator": {"propertyName": "kind", "mapping": mapping},
         }
         for kind in catalog.values():
-            own = self.components[self._submissions[kind.name].__name__]
+            own = self.components[self._forms[form][kind.name].__name__]
             own["title"] = kind.name
             own["description"] = kind.description
             own["examples"] = [example(kind)]
@@ -104,17 +115,21 @@ def _required(payload_type: type[Payload]) -> Mapping[str, Any]:
     }
 
 
-def _submission(kind: AnyKind) -> type[msgspec.Struct]:
-    """`Submission` for one kind: its payload typed, its name fixed."""
+def _of_kinds(form: type[Submission], catalog: Catalog) -> Mapping[str, type[msgspec.Struct]]:
+    return {kind.name: _submission(kind, form) for kind in catalog.values()}
+
+
+def _submission(kind: AnyKind, form: type[Submission]) -> type[msgspec.Struct]:
+    """A form of submissions for one kind: its payload typed, its name fixed."""
     own = {
         "kind": Annotated[Literal[kind.name], Meta(description="What to do.")],
-        "payload": Annotated[kind.payload_type, Meta(description="Its input.")],
+        "payload": Annotated[kind.payload_type, Meta(description=_INPUT)],
     }
     fields = [
         (field.name, own.get(field.name, field.type), _default(field, kind))
-        for field in msgspec.structs.fields(Submission)
+        for field in msgspec.structs.fields(form)
     ]
-    name = "".join(word.capitalize() for word in re.split(r"[._]", kind.name)) + "Submission"
+    name = "".join(word.capitalize() for word in re.split(r"[._]", kind.name)) + form.__name__
     return msgspec.defstruct(
         name,
         [

@@ -42,7 +42,7 @@ __all__ = [
 # With a look-ahead, for Python's $ would let a last newline pass.
 Tag = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 Moment = Annotated[datetime, Meta(tz=True)]
-Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^(?![\s\S]*[\x00-\x1f\x7f])")]
+Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 JobName = Annotated[str, Meta(min_length=1, max_length=100)]
 
 _EVERYTHING = Rights()

@@ -1,7 +1,6 @@
 """`/v1/audit`: who did what as an operator or an admin."""
 
 from typing import Annotated, Any
-from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -9,7 +8,7 @@ from msgspec import Meta
 from api.answers import answer
 from api.applications import Request, Response
 from api.queries import page_start, page_token, query
-from api.representations import Time
+from api.representations import Id, Time
 from worker.ledger import audit
 from worker.ledger.engines import Ledger
 
@@ -18,7 +17,7 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Which entries to list."""
 
     act: Annotated[
-        Annotated[str, Meta(pattern=r"^[a-z_]+\.[a-z_]+$", max_length=100)] | None,
+        Annotated[str, Meta(pattern=r"^[a-z_]+\.[a-z_]+$(?!\n)", max_length=100)] | None,
         Meta(description="Only entries of this act: `key.add`, `job.cancel`."),
     ] = None
     page_size: Annotated[int, Meta(ge=1, le=200, description="Entries a page.")] = 50
@@ -30,18 +29,18 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An act."""
 
-    id: UUID
-    acted_at: Time
+    id: Id
+    acted_at: Annotated[Time, Meta(description="When.")]
     actor: Annotated[str, Meta(description="`client NAME`, or the account and machine of a command.")]
-    act: str
+    act: Annotated[str, Meta(description="What was done.", examples=["job.cancel"])]
     subject: Annotated[str, Meta(description="What was acted on: an id or a name.")]
-    details: dict[str, Any] | None
+    details: Annotated[dict[str, Any] | None, Meta(description="What else is to be known.")]
 
 
 class AuditPage(msgspec.Struct, frozen=True):
     """Some entries, newest first."""
 
-    entries: list[AuditEntry]
+    entries: Annotated[list[AuditEntry], Meta(description="The entries.")]
     next_page_token: Annotated[str | None, Meta(description="For `page_token`; null: there are no more.")]
 
 

@@ -15,7 +15,7 @@ from worker.catalog import AnyKind
 from worker.enqueue import Enqueuer, Submission
 from worker.ledger.ids import new_id
 
-CATALOG = catalog.load()
+CATALOG = catalog.of_clients(catalog.load())
 Parts = Iterator[tuple[str, Mapping[str, Any]]]
 
 

@@ -150,12 +150,19 @@ def test_who_waits_asks_again_until_the_end(site: Site, client: Client) -> None:
 
 
 def test_a_batch_is_submitted_and_waited_for(site: Site, client: Client) -> None:
-    batch = {"id": "0190a7c0-0000-7000-8000-000000000001", "counts": {"queued": 2, "succeeded": 0}}
-    done = batch | {"counts": {"queued": 0, "succeeded": 2}}
-    site.answers = [good(batch, 202), good(batch), good(done)]
+    batch = {
+        "id": "0190a7c0-0000-7000-8000-000000000001",
+        "size": 2,
+        "done": False,
+        "counts": {"queued": 2},
+        "created_at": "2026-11-22T12:00:00Z",
+    }
+    done = batch | {"done": True, "counts": {"succeeded": 2}}
+    site.answers = [good(batch | {"job_ids": ["a", "b"]}, 202), good(batch), good(done)]
     submitted = client.batch([{"kind": "web.fetch", "payload": {}}] * 2)
     assert not submitted.ended
-    assert client.wait_batch(submitted.id, 60).counts["succeeded"] == 2
+    assert submitted.job_ids == ["a", "b"]
+    assert client.wait_batch(submitted.id, 60).counts == {"succeeded": 2}
     assert json.loads(site.asked[0][2])["jobs"] == [{"kind": "web.fetch", "payload": {}}] * 2
 
 
