@@ -11,6 +11,7 @@ import pytest
 
 from ops.embedded.ports import free_ports
 from tests.integration.api.server import Server, serving
+from worker.contract import Scopes
 from worker.ledger import clients
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
@@ -37,31 +38,37 @@ def server(settings: Settings) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def keys(ledger: Ledger) -> dict[str, str]:
-    """Of two clients, by name."""
-    made = {}
-    with ledger.write() as connection:
-        for name in ("ada", "bob"):
-            client = clients.add_client(connection, name)
-            assert client is not None
-            made[name] = clients.add_key(connection, client.id, "test")[1]
-    return made
+@pytest.mark.timeout(3600)
+def test_every_answer_is_as_described(server: Server, ledger: Ledger, tmp_path: Path, examples: int) -> None:
+    _try(server, _users(ledger, tmp_path, Scopes()), "--max-examples", str(examples))
 
 
 @pytest.mark.timeout(3600)
-def test_every_answer_is_as_described(
-    server: Server, keys: dict[str, str], tmp_path: Path, examples: int
-) -> None:
-    users = tmp_path / "users.json"
-    users.write_text(json.dumps({"auth": [_user(name, key) for name, key in keys.items()]}))
+def test_the_audit_log_is_as_described(server: Server, ledger: Ledger, tmp_path: Path, examples: int) -> None:
+    users = _users(ledger, tmp_path, Scopes.of(["admin"]))
+    _try(server, users, "--max-examples", str(examples), "--include-path", "/v1/audit")
+
+
+def _users(ledger: Ledger, folder: Path, scopes: Scopes) -> Path:
+    """A file with the keys of two clients."""
+    made = []
+    with ledger.write() as connection:
+        for name in ("ada", "bob"):
+            client = clients.ensure_client(connection, name)
+            made.append(_user(name, clients.add_key(connection, client.id, "test", scopes=scopes)[1]))
+    users = folder / "users.json"
+    users.write_text(json.dumps({"auth": made}))
+    return users
+
+
+def _try(server: Server, users: Path, *options: str) -> None:
     run = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(CONFIG)),
-            *("run", f"http://127.0.0.1:{server.port}/openapi.json", "--max-examples", str(examples)),
+            *("run", f"http://127.0.0.1:{server.port}/openapi.json", *options),
         ],
         env=os.environ | {"JOBYARD_TEST_USERS": str(users)},
-        cwd=tmp_path,
+        cwd=users.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

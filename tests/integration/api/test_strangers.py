@@ -1,9 +1,11 @@
 """No request of client B, whatever it guesses, reads, changes or learns of what is A's.
 
 Walks every operation of the OpenAPI document, so that a new one cannot be forgotten: one with a path
-parameter that is not known here fails until `Secrets.guesses` says what A has there.
+parameter that is not known here fails until `Secrets.guesses` says what A has there, and one to post to until
+`Secrets.bodies` says what.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -17,6 +19,7 @@ from api.app import Deps
 from api.operations import OPERATIONS, Route
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
+from tests.integration.api.test_batches import accepted as submitted
 from worker.contract import Rights, Scopes
 from worker.ledger import artifacts, clients
 from worker.ledger.ids import new_id
@@ -34,7 +37,8 @@ class Secrets:
 
     owner: Caller
     idempotency_key: str
-    jobs: dict[str, str]  # state → id
+    jobs: dict[str, str]  # state or place → id
+    batch: str
     upload: str
     file: str
     file_name: str
@@ -43,9 +47,48 @@ class Secrets:
         """Values of a path parameter that are A's."""
         return {
             "job_id": list(self.jobs.values()),
+            "batch_id": [self.batch],
             "artifact_id": [self.upload, self.file],
             "name": [self.file_name],
         }[parameter]
+
+    def tries(self, route: Route) -> Iterable[tuple[dict[str, str], dict[str, str], bytes]]:
+        """Headers, queries and bodies for a route that is about many things, as close to A's as can be."""
+        if route[1] == "get":
+            return product([{}], self.queries(), [b""])
+        keys = [{}, {"Idempotency-Key": self.idempotency_key}]
+        return product(keys, [{}, {"name": "mine"}], map(msgspec.json.encode, self.bodies(route[0])))
+
+    def queries(self) -> list[dict[str, str]]:
+        """What lists are asked for."""
+        return [
+            {},
+            {"tag": MARK},
+            {"batch": self.batch},
+            {"page_token": self.owner.get("/v1/jobs?page_size=1").json["next_page_token"]},
+            {"state": "failed", "kind": "test.greet"},
+            {"client": "*"},
+            {"client": self.owner.client.name},
+        ]
+
+    def bodies(self, template: str) -> list[object]:
+        """What is posted."""
+        mine = {"kind": "test.idle", "tags": ["b"]}
+        acts = [
+            {"tag": MARK},
+            {"batch": self.batch},
+            {"kind": "test.greet"},
+            {"kind": "test.greet", "client": "*"},
+            {"kind": "test.greet", "client": self.owner.client.name},
+        ]
+        jobs = [mine, *({**mine, "after": [job_id]} for job_id in self.jobs.values())]
+        return {
+            "/v1/jobs": jobs,
+            "/v1/jobs/cancel": acts,
+            "/v1/jobs/retry": acts,
+            "/v1/batches": [{"jobs": [job]} for job in jobs],
+            "/v1/artifacts": [mine],
+        }[template]
 
     def paths(self, template: str) -> list[str]:
         """The paths of a route that lead to something of A's."""
@@ -56,12 +99,13 @@ class Secrets:
     def told_by(self, answer: Result) -> list[str]:
         """What of A's an answer shows."""
         seen = answer.text + str(answer.headers)
-        known = [MARK, self.owner.client.name, str(self.owner.client.id), self.upload, self.file]
+        known = [MARK, self.owner.client.name, str(self.owner.client.id), self.upload, self.file, self.batch]
         return [word for word in (*known, *self.jobs.values()) if word in seen]
 
     def state(self) -> Any:
         """Everything that A can see."""
-        pages = ["/v1/jobs", *(f"/v1/jobs/{job_id}" for job_id in self.jobs.values())]
+        pages = ["/v1/jobs", f"/v1/batches/{self.batch}"]
+        pages += [f"/v1/jobs/{job_id}" for job_id in self.jobs.values()]
         return [self.owner.get(page).json for page in pages]
 
 
@@ -75,6 +119,7 @@ def secrets(caller: Caller, worker: FakeWorker, deps: Deps, tomorrow: str) -> Se
     }
     worker.claim(made["running"])
     worker.fail(worker.claim(made["failed"]), MARK)
+    batch = submitted(caller, {**greeting, "scheduled_at": tomorrow}, greeting, tags=[MARK])
     held = worker.claim(made["succeeded"])
     with deps.storage.create() as (artifact_id, writer):
         writer.write(MARK.encode())
@@ -92,7 +137,8 @@ def secrets(caller: Caller, worker: FakeWorker, deps: Deps, tomorrow: str) -> Se
     worker.succeed(held, {"text": MARK})
     upload = caller.call("POST", "/v1/artifacts", params={"name": "mine"}, body=MARK).json["id"]
     jobs = {state: str(job["id"]) for state, job in made.items()}
-    return Secrets(caller, key, jobs, upload, str(artifact_id), "body")
+    jobs |= dict(zip(("first of a batch", "last of a batch"), batch["job_ids"], strict=True))
+    return Secrets(caller, key, jobs, batch["id"], upload, str(artifact_id), "body")
 
 
 @pytest.fixture(params=["its own client's key", "a key for other kinds"])
@@ -134,19 +180,9 @@ def test_no_list_and_no_submission_of_a_stranger_shows_anything_of_as(
 ) -> None:
     template, method = route
     before = secrets.state()
-    body = msgspec.json.encode({"kind": "test.idle", "tags": ["b"]}) if method == "post" else b""
-    page_token = secrets.owner.get("/v1/jobs?page_size=1").json["next_page_token"]
-    for params in (
-        {},
-        {"tag": MARK},
-        {"page_token": page_token},
-        {"state": "failed", "kind": "test.greet"},
-        {"client": "*"},
-        {"client": secrets.owner.client.name},
-        {"name": "mine"},
-    ):
-        headers = {"Content-Type": "application/json", "Idempotency-Key": secrets.idempotency_key}
-        answer = stranger.call(method.upper(), template, headers, params=params, body=body)
+    for headers, params, body in secrets.tries(route):
+        content = {"Content-Type": "application/json"} if body else {}
+        answer = stranger.call(method.upper(), template, headers | content, params=params, body=body)
         assert answer.status_code < 500
         assert secrets.told_by(answer) == []
     assert secrets.state() == before
