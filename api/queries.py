@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import re
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -14,6 +16,7 @@ from worker.enqueue import Refused, refusal
 T = TypeVar("T", bound=msgspec.Struct)
 
 _ID_BYTES = 16
+_NUMBER = re.compile(r"[0-9.eE+-]*$")
 
 
 def query(req: Request, parameters: type[T]) -> T:
@@ -26,9 +29,13 @@ def query(req: Request, parameters: type[T]) -> T:
         asked = msgspec.convert(req.params, parameters, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(400, refusal(error)) from None
-    for name in req.params:
-        if getattr(asked, name) is None:  # what is lax about numbers takes the word null for none at all
+    # What is lax about numbers takes the word null for none at all, and a number for a time.
+    for name, word in req.params.items():
+        value = getattr(asked, name)
+        if value is None:
             raise invalid(400, Refused(name, "is null; leave it out instead"))
+        if isinstance(value, datetime) and _NUMBER.match(str(word)):
+            raise invalid(400, Refused(name, "is a number; write a time as RFC 3339 does"))
     return asked
 
 

@@ -16,9 +16,10 @@ def new_id() -> UUID:
 def floor_of(moment: datetime) -> UUID:
     """The smallest value an id of this moment can have, as a bound between partitions and cursors.
 
-    It has no version bits on purpose, so that every id of the moment is above it.
+    It has no version bits on purpose, so that every id of the moment is above it. Of a moment before 1970 it
+    is zero, for there were no ids then.
     """
-    return UUID(int=int(moment.timestamp() * 1000) << _RANDOM_BITS)
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << _RANDOM_BITS)
 
 
 def time_of(job_id: UUID) -> datetime:

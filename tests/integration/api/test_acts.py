@@ -1,6 +1,7 @@
 """Cancelling and re-running all jobs that fit a filter."""
 
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -8,8 +9,9 @@ from falcon.testing import Result
 
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakeWorker
-from worker.contract import Rights
-from worker.ledger import jobs
+from worker.contract import Rights, Scopes
+from worker.ledger import audit, jobs
+from worker.ledger.engines import Ledger
 
 HELLO: dict[str, Any] = {"kind": "test.greet", "payload": {"name": "Ada"}}
 
@@ -73,6 +75,54 @@ def test_jobs_of_other_clients_are_not_touched(caller: Caller, new_caller: NewCa
     assert caller.job(job["id"])["state"] == "cancelled"
 
 
+@pytest.fixture
+def operator(new_caller: NewCaller) -> Caller:
+    return new_caller(scopes=Scopes.of(["operate"]))
+
+
+def entries(ledger: Ledger, name: str) -> list[Any]:
+    with ledger.read() as connection:
+        return [dict(entry) for entry in audit.page(connection, 10, act=name)]
+
+
+def test_an_operator_acts_on_everybodys_jobs_and_the_audit_log_says_so(
+    caller: Caller, new_caller: NewCaller, operator: Caller, ledger: Ledger
+) -> None:
+    other, tag = new_caller(), str(uuid4())
+    theirs = {who.client.name: who.accepted(HELLO | {"tags": [tag]}) for who in (caller, other, operator)}
+    assert acted(operator, "cancel", tag=tag, client=caller.client.name, dry_run=True) == (1, 0)
+    assert acted(operator, "cancel", tag=tag, client="*") == (3, 3)
+    actors = {
+        who.client.name: who.job(job["id"])["history"][-1]["actor"]
+        for who, job in zip((caller, other, operator), theirs.values(), strict=True)
+    }
+    assert actors == {
+        caller.client.name: f"operator {operator.client.name}",
+        other.client.name: f"operator {operator.client.name}",
+        operator.client.name: f"client {operator.client.name}",
+    }
+    found = [entry for entry in entries(ledger, "jobs.cancel") if entry["details"]["filter"] == {"tag": tag}]
+    assert {entry["subject"] for entry in found} == {caller.client.name, other.client.name}
+    assert {entry["actor"] for entry in found} == {f"client {operator.client.name}"}
+    assert [entry["details"]["jobs"] for entry in found] == [1, 1]
+    assert acted(operator, "retry", tag=tag) == (1, 1)
+    assert acted(operator, "retry", tag=tag, client=other.client.name) == (1, 1)
+    (entry,) = [
+        entry for entry in entries(ledger, "jobs.retry") if entry["details"]["filter"] == {"tag": tag}
+    ]
+    assert entry["details"]["client"] == other.client.name
+
+
+def test_only_an_operator_acts_on_jobs_of_others(caller: Caller, operator: Caller) -> None:
+    job = caller.accepted(HELLO | {"tags": ["x"]})
+    for name in (operator.client.name, "nobody", "*"):
+        assert act(caller, "cancel", tag="x", client=name).json["scope"] == "operate"
+    assert acted(operator, "cancel", tag="x") == (0, 0)
+    refused = act(operator, "cancel", tag="x", client="nobody")
+    assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "client")
+    assert caller.job(job["id"])["state"] == "queued"
+
+
 def test_very_many_jobs_are_acted_on_in_several_requests(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,8 +144,16 @@ def test_a_search_goes_on_where_few_jobs_fit(caller: Caller, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    "wanted", [{}, {"dry_run": True}, {"state": "succeeded", "kind": "a.b"}, {"tags": "x"}, {"batch": "x"}]
+    "wanted",
+    [
+        {},
+        {"dry_run": True},
+        {"client": "*"},
+        {"state": "succeeded", "kind": "a.b"},
+        {"tags": "x"},
+        {"batch": "x"},
+    ],
 )
-def test_a_filter_that_makes_no_sense_is_refused(caller: Caller, wanted: dict[str, object]) -> None:
+def test_a_filter_that_makes_no_sense_is_refused(operator: Caller, wanted: dict[str, object]) -> None:
     for what in ("cancel", "retry"):
-        assert act(caller, what, **wanted).status_code == 422
+        assert act(operator, what, **wanted).status_code == 422

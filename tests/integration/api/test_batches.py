@@ -1,16 +1,20 @@
 """Batches: many jobs submitted together and watched as one."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
-from falcon.testing import Result
+from falcon.testing import Result, TestClient
 from sqlalchemy import text
 
+from api.app import Deps, create_app
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
-from worker.contract import Rights
+from worker import catalog
+from worker.contract import Rights, Scopes
+from worker.ledger import audit
 from worker.ledger.engines import Ledger
 
 JSON = "application/json"
@@ -50,6 +54,41 @@ def test_all_jobs_of_a_batch_are_accepted_together(caller: Caller) -> None:
     assert (first["priority"], second["priority"]) == ("normal", "high")
     assert first["batch_id"] == second["batch_id"] == batch["id"]
     assert first["links"]["batch"] == f"/v1/batches/{batch['id']}"
+
+
+def test_an_operator_reads_and_cancels_the_batch_of_another(
+    caller: Caller, new_caller: NewCaller, ledger: Ledger
+) -> None:
+    operator = new_caller(scopes=Scopes.of(["operate"]))
+    batch = accepted(caller)
+    path = f"/v1/batches/{batch['id']}"
+    assert operator.get(path).json == caller.get(path).json
+    assert operator.get(path, Prefer="wait=0").status_code == 200
+    assert operator.post(f"{path}/cancel").json["counts"] == {"cancelled": 2}
+    assert operator.post(f"{path}/cancel").status_code == 200
+    for job_id in batch["job_ids"]:
+        assert caller.job(job_id)["history"][-1]["actor"] == f"operator {operator.client.name}"
+    with ledger.read() as connection:
+        noted = [entry for entry in audit.page(connection, 20) if entry["subject"] == batch["id"]]
+    assert [(entry["act"], entry["details"]["jobs"]) for entry in noted] == [("batch.cancel", 2)]
+    assert noted[0]["details"]["client"] == caller.client.name
+
+
+def test_a_kind_of_the_platform_alone_is_unknown_in_a_batch_and_in_a_chain_too(
+    caller: Caller, deps: Deps
+) -> None:
+    api = create_app(replace(deps, catalog=catalog.of_clients(catalog.load())))
+    client = Caller(TestClient(api), caller.client, caller.key)
+    url = {"url": "https://example.com/"}
+    page = {"name": "page", "kind": "web.fetch", "payload": url}
+    own = {
+        "kind": "webhook.deliver",
+        "payload": {"job": {"$from": "page", "result": "/url"}},
+        "after": ["page"],
+    }
+    found = problems(submit(client, {"jobs": [page, own]}))
+    assert found.keys() == {"jobs[1].kind"}
+    assert "no kind 'webhook.deliver'" in found["jobs[1].kind"]
 
 
 def test_its_jobs_can_be_sent_one_a_line(caller: Caller) -> None:

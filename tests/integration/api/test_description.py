@@ -17,6 +17,7 @@ from worker.ledger.engines import Ledger
 from worker.settings import Settings
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
+LINES = Path(__file__).with_name("ndjson.py")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def _try(server: Server, users: Path, *options: str) -> None:
             *(sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(CONFIG)),
             *("run", f"http://127.0.0.1:{server.port}/openapi.json", *options),
         ],
-        env=os.environ | {"JOBYARD_TEST_USERS": str(users)},
+        env=os.environ | {"JOBYARD_TEST_USERS": str(users), "SCHEMATHESIS_HOOKS": str(LINES)},
         cwd=users.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

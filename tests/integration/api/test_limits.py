@@ -17,6 +17,7 @@ from ops.embedded.ports import free_ports
 from tests.awaiting import eventually
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller
+from tests.integration.api.test_batches import submit
 from worker.ledger import jobs
 from worker.ledger.engines import Ledger
 
@@ -168,6 +169,16 @@ def test_a_repetition_is_answered_however_many_jobs_there_are(capped: Caller) ->
     capped.accepted()
     assert capped.submit().status_code == 429
     assert capped.accepted(Idempotency_Key="again")["id"] == first["id"]
+
+
+def test_a_batch_counts_with_all_of_its_jobs(capped: Caller) -> None:
+    batch = {"jobs": [{"kind": "test.idle"}] * 2}
+    first = submit(capped, batch, Idempotency_Key="again")
+    answer = submit(capped, batch)
+    assert (answer.status_code, answer.json["type"]) == (429, "urn:jobyard:too-many-live-jobs")
+    capped.accepted()
+    assert submit(capped, batch, Idempotency_Key="again").json["id"] == first.json["id"]
+    assert len(capped.get("/v1/jobs").json["jobs"]) == 3
 
 
 def test_clients_do_not_count_for_each_other(capped: Caller, new_caller: NewCaller, live: LiveJobs) -> None:

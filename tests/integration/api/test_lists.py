@@ -33,6 +33,8 @@ def test_jobs_are_listed_by_the_time_of_their_submission(caller: Caller) -> None
     assert listed(caller, created_before=between) == [first["id"]]
     assert listed(caller, created_after=between) == [second["id"]]
     assert listed(caller, created_after=between, created_before=between) == []
+    assert listed(caller, created_before="1900-01-01T00:00:00Z") == []
+    assert listed(caller, created_after="0001-01-01T00:00:00+14:00") == [second["id"], first["id"]]
 
 
 def test_a_rare_job_is_found_however_many_others_there_are(

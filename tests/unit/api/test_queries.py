@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -14,6 +15,7 @@ class Search(msgspec.Struct, forbid_unknown_fields=True):
     size: Annotated[int, msgspec.Meta(ge=1, le=10)] = 5
     word: str | None = None
     least: int | None = None
+    since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 def test_parameters_are_converted_and_have_defaults() -> None:
@@ -32,6 +34,9 @@ def test_parameters_are_converted_and_have_defaults() -> None:
         ("word=a&word=b", "word"),
         ("sice=3", "sice"),
         ("least=null", "least"),
+        ("since=0.5", "since"),
+        ("since=1e9", "since"),
+        ("since=2026-11-22", "since"),
     ],
 )
 def test_garbage_is_refused_by_the_name_of_its_parameter(parameters: str, field: str) -> None:
@@ -42,6 +47,11 @@ def test_garbage_is_refused_by_the_name_of_its_parameter(parameters: str, field:
     assert isinstance(error, FieldError)
     assert error.field == field
     assert error.reason
+
+
+def test_a_time_is_read_as_rfc_3339_writes_it() -> None:
+    asked = query(create_req(query_string="since=2026-11-22T14:00:00%2B02:00"), Search)
+    assert asked.since == datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def test_a_page_begins_where_its_token_says() -> None:
