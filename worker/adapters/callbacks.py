@@ -1,7 +1,7 @@
 """The port `Callbacks`: what a client is told of a job or a batch, signed by the library `standardwebhooks`.
 
-A job is told as the API lists it, with its result where that is small: a message should stay below 20 kB
-(Standard Webhooks, "Payload size"), and whoever wants more follows its link.
+A job is told as the API lists it, with its result where that is small, and a batch as the API shows it. A
+message should stay below 20 kB (Standard Webhooks, "Payload size"); whoever wants more follows its link.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,8 +40,10 @@ _JOB = (
     "cancel_requested_at",
     "error",
     "tags",
+    "unique_key",
+    "batch_id",
 )
-_BATCH = ("id", "size", "created_at", "finished_at", "tags")
+_BATCH = ("id", "size", "tags", "created_at", "finished_at")
 
 
 class SignedCallbacks:
@@ -113,16 +115,21 @@ def _job(job: Mapping[Any, Any]) -> dict[str, Any]:
     return {
         **{name: job[name] for name in _JOB},
         "priority": Priority.of_rank(job["priority"]),
-        "batch_id": job["batch_id"],
         "result": job["result"] if fits else None,
         "omitted": [] if fits else ["result"],
-        "links": {"self": f"/v1/jobs/{job['id']}"},
+        "links": _links(job),
     }
+
+
+def _links(job: Mapping[Any, Any]) -> dict[str, str]:
+    links = {"self": f"/v1/jobs/{job['id']}"}
+    return links | ({"batch": f"/v1/batches/{job['batch_id']}"} if job["batch_id"] else {})
 
 
 def _batch(batch: Mapping[Any, Any], counts: Mapping[State, int]) -> dict[str, Any]:
     return {
         **{name: batch[name] for name in _BATCH},
-        "counts": {state: counts.get(state, 0) for state in State},
-        "links": {"self": f"/v1/batches/{batch['id']}"},
+        "done": all(state in FINAL for state in counts),  # not where a job was run again meanwhile
+        "counts": dict(sorted(counts.items())),
+        "links": {"self": f"/v1/batches/{batch['id']}", "jobs": f"/v1/jobs?batch={batch['id']}"},
     }

@@ -6,12 +6,13 @@ import msgspec
 import pytest
 from sqlalchemy import delete
 
-from api.representations import Job
+from api.representations import Batch, Job
 from tests.integration.callbacks.conftest import End
 from worker.adapters.callbacks import LARGEST_RESULT, SignedCallbacks
 from worker.contract import Fatal, Retryable
 from worker.contract.states import State
-from worker.ledger import accounts, clients, transitions
+from worker.ledger import accounts, batches, clients, transitions
+from worker.ledger.batches import NewBatch
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import new_id
@@ -47,8 +48,37 @@ def test_a_job_is_told_as_the_api_shows_it(
     said = told(callbacks, job_id)
     assert said.pop("links") == {"self": shown["links"]["self"]}
     assert said.pop("omitted") == []
-    said.pop("batch_id")
-    assert said == {name: shown.get(name) for name in said}
+    assert said == {name: shown[name] for name in said}
+    assert set(shown) - set(said) == {
+        "links",
+        "payload",
+        "after",
+        "callback",
+        "progress",
+        "history",
+        "artifacts",
+    }
+
+
+def test_a_batch_is_told_as_the_api_shows_it(
+    ledger: Ledger, client: Client, callbacks: SignedCallbacks, end: End
+) -> None:
+    batch = NewBatch(id=new_id(), client_id=client.id, size=2, callback=URL, tags=["nightly"])
+    with ledger.write() as connection:
+        batches.add(connection, batch)
+    jobs = [end(state, batch_id=batch.id, callback=URL) for state in (State.SUCCEEDED, State.FAILED)]
+    with ledger.write() as connection:
+        batches.finish(connection, [batch.id])
+        row = batches.find(connection, batch.id)
+        assert row
+        shown = msgspec.to_builtins(Batch.of_row(row, batches.counts(connection, batch.id)))
+    said = msgspec.json.decode(callbacks.of_batch(batch.id, "m").body)["data"]
+    assert said == {name: value for name, value in shown.items() if name != "callback"}
+    assert (said["done"], said["counts"]) == (True, {"failed": 1, "succeeded": 1})
+    assert told(callbacks, jobs[0])["links"] == {
+        "self": f"/v1/jobs/{jobs[0]}",
+        "batch": f"/v1/batches/{batch.id}",
+    }
 
 
 def test_a_large_result_is_left_to_be_read(callbacks: SignedCallbacks, end: End) -> None:
