@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from tests.awaiting import eventually
@@ -18,6 +19,13 @@ prefork_only = pytest.mark.parametrize("pool", ["prefork"])
 
 def echoes(client: Client, queue: str, count: int) -> list[NewJob]:
     return [client.prepare("probe.echo", queue, text="one of many") for _ in range(count)]
+
+
+def referring(client: Client, queue: str, made: UUID, pointer: str) -> NewJob:
+    """A job that says what another has made."""
+    payload = msgspec.json.encode({"text": {"$from": str(made), "result": pointer}})
+    job = client.prepare("probe.echo", queue, text="")
+    return msgspec.structs.replace(job, payload=payload, after=[made], refers=True)
 
 
 def charged(client: Client, job_id: UUID) -> int:
@@ -72,6 +80,26 @@ def test_a_job_that_was_cancelled_while_it_waited_does_not_begin(
     client.cancelled(ids[2])
     succeeded(client, [first.id, ids[1], ids[3]])
     assert client.outcomes(ids[2]) == ["cancelled"]
+
+
+def test_each_job_takes_what_others_have_made(client: Client, queue: str) -> None:
+    made = [client.submit("probe.echo", queue, text=word) for word in ("one", "two")]
+    for job_id in made:
+        client.succeeded(job_id)
+    takers = [referring(client, queue, job_id, "/text") for job_id in made]
+    lost = referring(client, queue, made[0], "/nothing")
+    ids = client.submit_bundle(takers[0], lost, *echoes(client, queue, 1), takers[1])
+    client.all_ended(ids)
+    assert [(client.job(job_id)["result"] or {}).get("text") for job_id in ids] == [
+        *("one", None, "one of many", "two")
+    ]
+    assert "has no /nothing" in client.job(lost.id)["error"]["message"]
+    assert [client.outcomes(job_id) for job_id in ids] == [
+        ["succeeded"],
+        ["failed"],
+        ["succeeded"],
+        ["succeeded"],
+    ]
 
 
 def test_what_ended_is_recorded_while_a_later_job_goes_on(client: Client, queue: str, gate: Path) -> None:
