@@ -74,7 +74,6 @@ jobs = Table(
     Column("unique_key", Text),
     Column("callback", Text),  # a URL that is told of its end
     Column("batch_id", Uuid),
-    Column("after", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),  # jobs that must succeed first
     Column("waits_for", Integer, nullable=False, server_default=text("0")),  # so many of them have not yet
     Column(
         "refers", Boolean, nullable=False, server_default=text("false")
@@ -82,6 +81,7 @@ jobs = Table(
     Column(
         "followed", Boolean, nullable=False, server_default=text("false")
     ),  # its end is noted in `endings`
+    Column("after", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),  # jobs that must succeed first
     CheckConstraint(f"state IN ({_STATES})", name="jobs_state"),
     postgresql_partition_by="RANGE (id)",
 )

@@ -9,20 +9,11 @@ TABLES = """
 ALTER TABLE jobs ADD COLUMN unique_key TEXT;
 ALTER TABLE jobs ADD COLUMN callback TEXT;
 ALTER TABLE jobs ADD COLUMN batch_id UUID;
-ALTER TABLE jobs ADD COLUMN after UUID[] DEFAULT '{}' NOT NULL;
 ALTER TABLE jobs ADD COLUMN waits_for INTEGER DEFAULT 0 NOT NULL;
 ALTER TABLE jobs ADD COLUMN refers BOOLEAN DEFAULT false NOT NULL;
 ALTER TABLE jobs ADD COLUMN followed BOOLEAN DEFAULT false NOT NULL;
 
 CREATE INDEX jobs_batch ON jobs (batch_id, id) WHERE batch_id IS NOT NULL;
-
-CREATE INDEX jobs_batch_live ON jobs (batch_id)
-    WHERE batch_id IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'retrying');
-
-CREATE INDEX jobs_client_live ON jobs (client_id, id)
-    WHERE state IN ('scheduled', 'queued', 'running', 'retrying');
-
-CREATE INDEX jobs_client_failed ON jobs (client_id, id) WHERE state IN ('failed', 'cancelled');
 
 CREATE TABLE endings (
     job_id UUID NOT NULL,
