@@ -16,6 +16,7 @@ from worker.settings import Settings
 
 POOL = 3
 LIMIT = 1  # seconds that a connect may take
+CLOCKS = 0.01  # seconds by which the clock of the driver and ours may differ
 AT_ONCE = 0.3  # seconds, on a busy machine
 
 
@@ -61,7 +62,7 @@ def test_a_connection_in_order_is_used_again(ledger: Ledger) -> None:
 
 def test_a_silent_server_costs_its_time_limit_once_and_not_everybody(ledger: Ledger, wire: Proxy) -> None:
     wire.swallow()
-    assert _seconds_to_fail(ledger) >= LIMIT
+    assert _seconds_to_fail(ledger) >= LIMIT - CLOCKS
 
     with ThreadPoolExecutor(20) as threads:
         seconds = list(threads.map(_seconds_to_fail, [ledger] * 20))
