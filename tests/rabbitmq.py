@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +11,14 @@ from ops.chaos.rabbitmq import RabbitMQServer
 from ops.embedded.account import server_account
 from ops.embedded.home import Home
 from ops.embedded.ports import free_ports
+from tests.awaiting import eventually
 from tests.smoke.process import Process
 from worker.broker import connect, queues
 from worker.settings import Settings
 
-# Seconds after which a new queue comes back from a SIGKILL: RabbitMQ writes the names of quorum queues down
-# when it was idle for half a second, and nothing tells when it did.
-_SAVED = 1.5
+# Where RabbitMQ writes down under which name it keeps a quorum queue, some time after it was declared: one
+# that is not in there comes back empty from a SIGKILL.
+_NAMES = "data/*/quorum/*/names.dets"
 
 
 class RabbitMQ:
@@ -46,6 +46,12 @@ class RabbitMQ:
     @property
     def version(self) -> tuple[int, ...]:
         return self._server.version
+
+    def await_saved(self) -> None:
+        """Wait until every queue that there is comes back from a SIGKILL."""
+        names = [name.encode() for name in self.messages()]
+        (file,) = self._server.folder.glob(_NAMES)
+        eventually(lambda: all(name in file.read_bytes() for name in names))
 
     def forget(self) -> None:
         """Take its data away; it must not run."""
@@ -77,7 +83,7 @@ def running() -> Iterator[RabbitMQ]:
             try:
                 node.process.ready()
                 node.empty()
-                time.sleep(_SAVED)
+                node.await_saved()
                 yield node
             finally:
                 node.process.teardown()

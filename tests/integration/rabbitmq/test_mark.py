@@ -1,6 +1,5 @@
 """A RabbitMQ that loses its data: what it held is published again at once, and nothing when it only died."""
 
-import time
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -17,8 +16,6 @@ from worker.broker import Broker, BrokerDown
 from worker.ledger.engines import Ledger
 from worker.ledger.tables import metadata
 from worker.settings import Settings
-
-SAVED = 4.0  # seconds after which a new queue comes back from a SIGKILL, see tests/rabbitmq.py
 
 
 @pytest.fixture
@@ -59,7 +56,7 @@ def dispatch(part: Dispatch) -> bool:
 
 
 def restart(rabbitmq: RabbitMQ, *, forgetting: bool) -> None:
-    time.sleep(SAVED)
+    rabbitmq.await_saved()
     rabbitmq.process.kill()
     if forgetting:
         rabbitmq.forget()
