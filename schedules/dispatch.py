@@ -1,8 +1,8 @@
 """Dispatch: what is due becomes queued, and what is queued is published while the broker has room.
 
 The broker is kept shallow: the ledger holds the backlog, so that pausing, priorities, cancelling and the
-recovery from a flush are quick. Several beats share the work row by row; between them they may fill a
-queue a little beyond its room, which does no harm.
+recovery from a flush are quick. Several beats share the work lane by lane, for one backlog sent by two loses
+its order; between them they may fill a queue a little beyond its room, which does no harm.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -87,36 +87,36 @@ class Dispatch:
         lanes = {(queue, alone): ISOLATION.name if alone else queue for queue, alone in open_lanes}
         depths = self._broker.depths(set(lanes.values()))
         self._mark.look()  # after the depths: room that a loss made is for what was lost, not for the younger
-        more = sent = False
+        more = False
         for (queue, alone), lane in lanes.items():
             held = depths[lane] if alone else self._held(depths[lane], believed[queue])
             room = max(0, self._depth - held)
-            published = self._publish(queue, min(room, BATCH), workers, alone=alone)
+            published = self._publish(lane, queue, min(room, BATCH), workers, alone=alone)
             self._metrics.dispatched.labels(lane).inc(published)
             depths[lane] += published
-            sent |= published > 0
             more |= published == BATCH < room
-        if sent:
-            with self._ledger.write() as connection:
-                dispatches.end(connection, self._id)
         return more
 
     def _held(self, messages: int, believed: int) -> int:
         """How many jobs the broker holds, where any of its messages may be a bundle."""
         return max(messages, min(believed, messages * SIZE)) if self._short else messages
 
-    def _publish(self, queue: str, limit: int, workers: Mapping[str, int], *, alone: bool) -> int:
-        if not limit:
-            return 0
-        with self._ledger.write() as connection:
-            taken = messages.take_publishable(connection, queue, limit, alone=alone)
-            if taken:
-                dispatches.begin(connection, self._id)
+    def _publish(self, lane: str, queue: str, limit: int, workers: Mapping[str, int], *, alone: bool) -> int:
         # Committed first: a message that arrives before its mark would be published twice.
+        taken = self._take(lane, queue, limit, alone=alone) if limit else []
         if taken:
             size = fair_size(len(taken), QUEUES[queue], workers.get(queue, 0)) if queue in QUEUES else 0
             self._send(taken, size)
         return len(taken)
+
+    def _take(self, lane: str, queue: str, limit: int, *, alone: bool) -> list[Message]:
+        with self._ledger.write() as connection:
+            if not dispatches.begin(connection, self._id, lane):
+                return []
+            taken = messages.take_publishable(connection, queue, limit, alone=alone)
+            if not taken:
+                dispatches.end(connection, self._id)
+        return taken
 
     def _send(self, taken: Sequence[Message], size: int) -> None:
         try:
@@ -124,4 +124,7 @@ class Dispatch:
         except BrokerDown:
             with self._ledger.write() as connection:
                 messages.unpublish(connection, [message.job_id for message in taken])
+                dispatches.end(connection, self._id)
             raise
+        with self._ledger.write() as connection:
+            dispatches.end(connection, self._id)

@@ -10,6 +10,7 @@ claim.
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 from loguru import logger
 
@@ -23,7 +24,7 @@ from worker.ledger.engines import Ledger
 from worker.settings import Settings
 
 EVERY = 1.0  # seconds between two looks at the broker
-ABANDONED = 2.0  # seconds after which a beat that began to send, and did not end, has died
+ABANDONED = timedelta(seconds=2)  # after which a beat that began to send, and did not end, has died
 SELDOM = 5.0  # seconds between two of the rules that ask the ledger alone
 
 
@@ -59,6 +60,8 @@ class Reconcile:
 
     def run(self, todo: Agenda) -> bool:
         """Apply the rules; there is never more to do at once."""
+        if todo.oldest_dispatch is not None and todo.moment - todo.oldest_dispatch > ABANDONED:
+            self._forget_abandoned()
         now = self._clock()
         if not todo.published:
             self._empty_since.clear()
@@ -70,11 +73,13 @@ class Reconcile:
                 self._ask_ledger()
         return False
 
+    def _forget_abandoned(self) -> None:
+        with self._ledger.write() as connection:
+            marked = dispatches.forget_abandoned(connection, ABANDONED.total_seconds())
+        self._note("abandoned", marked)
+
     def _look(self, now: float) -> None:
         lanes = self._long_empty(now, self._depths())
-        with self._ledger.write() as connection:
-            abandoned = dispatches.forget_abandoned(connection, ABANDONED)
-        self._note("abandoned", abandoned)
         if lanes:
             with self._ledger.write() as connection:
                 age = self._settings.reconcile_empty

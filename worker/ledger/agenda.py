@@ -15,10 +15,11 @@ class Agenda(msgspec.Struct, frozen=True, kw_only=True):
     publishable: bool  # some queued job is not published, though its queue may be paused
     published: bool  # some queued job is published: in the broker, in a worker's hands, or lost
     ended: bool  # some job ended from whose end something follows
+    oldest_dispatch: datetime | None  # when the oldest dispatch that is under way began
     oldest_heartbeat: datetime | None  # of all leases; None: there is no worker
 
 
-_READ = text("SELECT * FROM agenda_0003()")
+_READ = text("SELECT * FROM agenda_0007()")
 
 
 def read(connection: Connection) -> Agenda:

@@ -1,6 +1,8 @@
-"""Dispatches under way: what a beat marked as published and has not sent yet, should it die in between.
+"""Dispatches under way: which beat fills which lane, and what it marked as published and has not sent yet.
 
-The moment names the jobs: `published_at` is that of the transaction that marked them.
+One beat fills a lane at a time: two would send their halves of a backlog in turns, and its order would be
+lost. Should a beat die meanwhile, the moment names its jobs: `published_at` is that of the transaction that
+marked them.
 """
 
 from uuid import UUID
@@ -8,20 +10,29 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 _BEGIN = text("""
-    INSERT INTO dispatches (beat_id) VALUES (:beat_id) ON CONFLICT (beat_id) DO UPDATE SET began_at = now()
+    INSERT INTO dispatches (beat_id, lane) VALUES (:beat_id, :lane) ON CONFLICT DO NOTHING RETURNING beat_id
 """)
 
 
-def begin(connection: Connection, beat_id: UUID) -> None:
-    """Note that a beat sends what this transaction marks as published."""
-    connection.execute(_BEGIN, {"beat_id": beat_id})
+def begin(connection: Connection, beat_id: UUID, lane: str) -> bool:
+    """Note that a beat sends to a lane what this transaction marks as published.
+
+    Args:
+        connection: of an open transaction.
+        beat_id: which beat; it fills one lane after the other.
+        lane: queue of the broker.
+
+    Returns:
+        Whether it may: no other beat fills the lane.
+    """
+    return connection.execute(_BEGIN, {"beat_id": beat_id, "lane": lane}).one_or_none() is not None
 
 
 _END = text("DELETE FROM dispatches WHERE beat_id = :beat_id")
 
 
 def end(connection: Connection, beat_id: UUID) -> None:
-    """Note that it sent everything."""
+    """Note that it sent everything, or that nothing of it counts as published."""
     connection.execute(_END, {"beat_id": beat_id})
 
 
@@ -37,7 +48,7 @@ _FORGET = text("""
 
 
 def forget_abandoned(connection: Connection, age: float) -> int:
-    """Mark as unpublished what a beat began to send and did not; returns how many.
+    """Mark as unpublished what a beat began to send and did not, and free its lane; returns how many.
 
     Args:
         connection: of an open transaction.

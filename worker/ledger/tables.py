@@ -302,6 +302,8 @@ dispatches = Table(
     metadata,
     Column("beat_id", Uuid, primary_key=True),
     Column("began_at", _TIME, nullable=False, server_default=_NOW),
+    Column("lane", Text),  # which it fills; beats of the version before 0007 name none
+    Index("dispatches_lane", "lane", unique=True),
 )
 
 schedules = Table(

@@ -12,6 +12,7 @@ from schedules import dispatch
 from schedules.dispatch import Dispatch, Due
 from schedules.metrics import Metrics
 from tests.integration.ledger.situations import change, enqueue, row, state
+from tests.integration.schedules.carrying import carried
 from worker.broker import Broker, BrokerDown
 from worker.contract.queues import QUEUES
 from worker.contract.states import Priority, State
@@ -213,6 +214,37 @@ def test_a_job_is_marked_before_its_message_leaves(ledger: Ledger, broker_url: s
     looking.close()
 
     assert marked == [job_id]
+
+
+def test_a_backlog_that_two_beats_find_keeps_its_order(
+    ledger: Ledger,
+    broker_url: str,
+    part: Dispatch,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dispatch, "BATCH", 3)
+    ids = submit(ledger, 6)
+    (mail,) = submit(ledger, queue="email")
+
+    class Overtaken(Broker):
+        """Before it sends its first batch, another beat has its turn."""
+
+        turns = iter([part])
+
+        def publish(self, messages: Sequence[Message]) -> None:
+            for beat in self.turns:
+                tick(ledger, beat)
+            super().publish(messages)
+
+    slow = Overtaken(broker_url)
+    beat = Dispatch(ledger, slow, 10, Metrics())
+    while tick(ledger, beat):
+        pass
+    slow.close()
+
+    assert published(ledger, [mail]) == [mail]
+    assert carried(redis_client) == ids
 
 
 @pytest.fixture

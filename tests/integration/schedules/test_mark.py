@@ -1,6 +1,5 @@
 """A broker that loses its data, again and again: everything is published again at once, the oldest first."""
 
-import json
 import threading
 import time
 from collections.abc import Collection, Iterator
@@ -19,6 +18,7 @@ from schedules.reconcile import Reconcile
 from schedules.rounds import Part, Round
 from tests.awaiting import eventually
 from tests.integration.ledger.situations import claim, enqueue, row
+from tests.integration.schedules.carrying import carried
 from tests.unit.schedules.stand_ins import todo
 from worker.broker import Broker, BrokerDown
 from worker.ledger import messages
@@ -72,12 +72,6 @@ def publish(ledger: Ledger, broker: Broker) -> list[Message]:
         taken = messages.take_publishable(connection, "web", 1000, alone=False)
     broker.publish(taken)
     return taken
-
-
-def carried(redis_client: redis.Redis) -> list[UUID]:
-    """The jobs whose messages a worker of the queue web would get, in this order."""
-    found = redis_client.lrange("web\x06\x163", 0, -1)
-    return [UUID(json.loads(message)["headers"]["id"]) for message in reversed(found)]
 
 
 def claimable(ledger: Ledger, redis_client: redis.Redis) -> int:

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -20,7 +21,8 @@ from tests.integration.ledger.situations import WORKER, change, enqueue, row
 from tests.unit.schedules.stand_ins import todo
 from worker.broker import Broker, connect
 from worker.contract.states import State
-from worker.ledger import messages, transitions
+from worker.ledger import agenda, dispatches, messages, transitions
+from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Claim, Outcome
 from worker.settings import Settings
@@ -229,15 +231,42 @@ def test_what_a_beat_marked_and_died_before_it_sent_it_is_published_within_secon
     monkeypatch.setattr(broker, "publish", _die)
     with pytest.raises(KeyboardInterrupt):
         Dispatch(ledger, broker, DEPTH, metrics).run(todo(publishable=True))
-    Reconcile(ledger, broker, settings, metrics).run(todo(published=True))
+    Reconcile(ledger, broker, settings, metrics).run(look(ledger))
     assert published(ledger) == 6, "it may be slow"
 
-    monkeypatch.setattr(reconcile, "ABANDONED", 0.0)
-    Reconcile(ledger, broker, settings, metrics).run(todo(published=True))
+    monkeypatch.setattr(reconcile, "ABANDONED", timedelta())
+    Reconcile(ledger, broker, settings, metrics).run(look(ledger))
 
     assert reconciled(metrics, "abandoned") == 5
+    monkeypatch.undo()
+    Dispatch(ledger, broker, DEPTH, metrics).run(look(ledger))
+    assert published(ledger) == 6, "its lane is free for others"
     with ledger.write() as connection:
-        assert [row(connection, job_id)["publications"] for job_id in (sent, *ids)] == [1, 0, 0, 0, 0, 0]
+        assert [row(connection, job_id)["publications"] for job_id in (sent, *ids)] == [1] * 6
+
+
+def test_the_lane_of_a_beat_that_died_after_all_of_its_jobs_ran_is_freed_too(
+    ledger: Ledger, settings: Settings, metrics: Metrics, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(ledger, 1)
+    with monkeypatch.context() as dying:
+        dying.setattr(dispatches, "end", _die)
+        with pytest.raises(KeyboardInterrupt):
+            Dispatch(ledger, broker, DEPTH, metrics).run(look(ledger))
+    with ledger.write() as connection:
+        connection.execute(text("UPDATE jobs SET state = 'cancelled', finished_at = now()"))
+        connection.execute(text("UPDATE dispatches SET began_at = began_at - interval '3 seconds'"))
+    submit(ledger, 1)
+
+    Reconcile(ledger, broker, settings, metrics).run(look(ledger))
+
+    Dispatch(ledger, broker, DEPTH, metrics).run(look(ledger))
+    assert published(ledger) == 1
+
+
+def look(ledger: Ledger) -> Agenda:
+    with ledger.write() as connection:
+        return agenda.read(connection)
 
 
 def _die(*_: object) -> None:

@@ -48,6 +48,7 @@ def todo(moment: datetime = START, **fields: object) -> Agenda:
         "publishable": False,
         "published": False,
         "ended": False,
+        "oldest_dispatch": None,
         "oldest_heartbeat": None,
     }
     return Agenda(**given | fields)  # type: ignore[arg-type]

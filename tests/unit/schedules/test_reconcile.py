@@ -11,7 +11,7 @@ from schedules.reconcile import Reconcile
 from tests.unit.schedules.stand_ins import Clock, FakeLedger, todo
 from worker.broker import BrokerDown
 from worker.contract.queues import QUEUES
-from worker.ledger import dispatches, messages
+from worker.ledger import messages
 from worker.settings import Settings
 
 
@@ -54,7 +54,6 @@ class Beat:
             return 0
 
         monkeypatch.setattr(messages, "forget_lanes", forget_lanes)
-        monkeypatch.setattr(dispatches, "forget_abandoned", lambda *_: 0)
         monkeypatch.setattr(messages, "forget_overtaken", lambda *_: 0)
         monkeypatch.setattr(messages, "forget_stale", forget_stale)
 
