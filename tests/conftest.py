@@ -1,5 +1,6 @@
 """What tests of every room may ask for: real servers, each with a fresh part of them for one test module."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,14 +26,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# Left out of `./ops/test`, for they take as long as all the rest; `.ci/run` runs them after it.
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One more than processors, for most tests wait for processes; what is slow keeps its own busy."""
+    return None if config.option.markexpr == "slow" else (os.cpu_count() or 1) + 1
+
+
+# Left out of `./ops/test`, for they take as long as all the rest; `.ci/run` runs them before it.
 SLOW = (
     "faults/",
     "integration/api/test_description.py",
     "integration/api/test_restarts.py",
     "integration/rabbitmq/",
     "smoke/rabbitmq/",
+    "smoke/test_bundles.py",
     "smoke/test_clocks.py",
+    "smoke/test_losses.py",
+    "smoke/test_outages.py",
     "smoke/test_watchdog.py",
 )
 

@@ -2,8 +2,10 @@
 
 import http
 import http.client
+import os
 import secrets
 import socket
+from collections import deque
 
 import psutil
 
@@ -11,6 +13,9 @@ import psutil
 # picked there might be taken by the first connection that a neighbour opens before its server listens.
 _RANGE = range(20_000, 32_000)
 _TRIES = 1_000
+
+_KEPT = 100  # signs of one process; what it drew before listens by now, or does not come
+_reserved: deque[int] = deque()  # file descriptors
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -27,19 +32,33 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Draw different ports that are free now.
+    """Draw different ports that are free now, and that no other process draws while this one lives.
 
     Raises:
         OSError: this machine has hardly any left.
     """
-    found: dict[int, None] = {}
+    found: list[int] = []
     for _ in range(_TRIES):
         if len(found) == count:
-            return list(found)
+            return found
         port = secrets.choice(_RANGE)
-        if is_free(port, host):
-            found[port] = None
+        if is_free(port, host) and _reserve(port):
+            found.append(port)
     raise OSError(f"found no {count} free ports from {_RANGE.start} to {_RANGE.stop - 1} on {host}")
+
+
+def _reserve(port: int) -> bool:
+    """Keep the UDP port of this number, which no server of ours wants, as a sign to others who draw."""
+    sign = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sign.bind(("127.0.0.1", port))
+    except OSError:
+        sign.close()
+        return False
+    _reserved.append(sign.detach())
+    if len(_reserved) > _KEPT:
+        os.close(_reserved.popleft())
+    return True
 
 
 def is_open(port: int, host: str = "127.0.0.1") -> bool:

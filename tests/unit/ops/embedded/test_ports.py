@@ -15,6 +15,14 @@ def test_draws_different_ports_that_can_be_listened_on() -> None:
     assert all(ports.is_free(port) for port in drawn)
 
 
+def test_what_one_drew_another_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    (drawn,) = ports.free_ports(1)
+    monkeypatch.setattr(ports, "_RANGE", range(drawn, drawn + 1))
+    assert ports.is_free(drawn)
+    with pytest.raises(OSError, match="no 1 free ports"):
+        ports.free_ports(1)
+
+
 def test_a_port_with_a_listener_is_open_and_not_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
