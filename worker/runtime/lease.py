@@ -82,7 +82,7 @@ class LeaseKeeper:
         self._missing: set[UUID] = set()
         self._beats = 0
         self._next_beat = 0.0
-        self._started = self._leaving = False
+        self._started = self._leaving = self._away = False
         self._calm = forking.exclusion("lease") if forks else contextlib.nullcontext()
         self._engine = create_engine(
             writing_url(settings),
@@ -100,8 +100,7 @@ class LeaseKeeper:
             try:
                 return self._renew()
             except SQLAlchemyError as error:
-                logger.warning("lease_without_ledger", error=type(error).__name__)
-                time.sleep(_PAUSE)
+                self._rest_without_ledger(error)
 
     def start(self) -> None:
         """Keep the lease, on a native thread."""
@@ -173,8 +172,7 @@ class LeaseKeeper:
             try:
                 self._round()
             except SQLAlchemyError as error:
-                logger.warning("lease_without_ledger", error=type(error).__name__)
-                time.sleep(_PAUSE)
+                self._rest_without_ledger(error)
             except Exception as error:  # noqa: BLE001 - without this thread every job here would be taken away
                 logger.opt(exception=error).error("lease_round_failed")
                 time.sleep(_PAUSE)
@@ -201,6 +199,16 @@ class LeaseKeeper:
                 pid=os.getpid(),
                 queues=self._queues,
             )
+        if self._away:
+            self._away = False
+            logger.info("lease_with_ledger")
+
+    def _rest_without_ledger(self, error: SQLAlchemyError) -> None:
+        """Pause; an outage is logged when it begins, and when it is over."""
+        if not self._away:
+            self._away = True
+            logger.warning("lease_without_ledger", error=type(error).__name__)
+        time.sleep(_PAUSE)
 
     def _tell(self, job_id: UUID, news: News) -> None:
         told = self._news.get(job_id, News())  # a cancelled job's process may die next: both count
