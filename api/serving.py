@@ -112,9 +112,9 @@ class Worker(GeventWorker):
     def _finish(self, servers: list[StreamServer], pool: Pool) -> None:
         give_up_at = time.monotonic() + self.cfg.graceful_timeout - self._api.drain_delay - _CLOSING
         self._api.draining = True  # it may have served its share of requests, and was not told
+        self._api.release()  # first, for those who wait may hold every place that the next line needs
         for server in servers:
             _close(server)
-        self._api.release()
         while len(pool) and time.monotonic() < give_up_at:
             self._turn()
         if len(pool):

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -87,6 +87,20 @@ def test_who_waits_is_answered_with_what_is_known(own: Settings, submission: dic
         assert answer.headers["preference-applied"] == "wait=50"
         assert answer.headers["connection"] == "close"
         assert wire.rest() == b""
+        assert server.exit_status() == 0
+
+
+def test_who_waits_takes_no_place_from_those_who_come_last(
+    own: Settings, submission: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--worker-connections=2")
+    with serving(msgspec.structs.replace(own, api_workers=1)) as server, ExitStack() as stack:
+        wires = [stack.enter_context(Wire(own.api_port)) for _ in range(4)]
+        for wire in wires:
+            wire.request("POST", "/v1/jobs", body=SUBMISSION, Prefer="wait=50", **submission)
+        until(lambda: "jobyard_api_waiters 2.0" in server.metrics())
+        server.terminate()
+        assert [wire.answer().status for wire in wires] == [202] * 4
         assert server.exit_status() == 0
 
 
