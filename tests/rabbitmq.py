@@ -49,7 +49,7 @@ class RabbitMQ:
 
     def await_saved(self) -> None:
         """Wait until every queue that there is comes back from a SIGKILL."""
-        names = [name.encode() for name in self.messages()]
+        names = [name.encode() for name in self._server.quorum_queues()]
         (file,) = self._server.folder.glob(_NAMES)
         eventually(lambda: all(name in file.read_bytes() for name in names))
 

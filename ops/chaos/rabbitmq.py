@@ -123,8 +123,16 @@ class RabbitMQServer(Server):
 
     def messages(self) -> dict[str, int]:
         """The messages of each queue, those in the hands of consumers included; takes a second."""
-        listed = self._control("list_queues", "--quiet", "--no-table-headers", "name", "messages")
-        return {name: int(count) for name, count in map(str.split, listed.splitlines())}
+        return {name: int(count) for name, count in self._queues("messages").items()}
+
+    def quorum_queues(self) -> list[str]:
+        """The queues that outlive the node, if it has written them down; takes a second."""
+        return [name for name, kind in self._queues("type").items() if kind == "quorum"]
+
+    def _queues(self, column: str) -> dict[str, str]:
+        listed = self._control("list_queues", "--quiet", "--no-table-headers", "name", column)
+        rows = (line.split() for line in listed.splitlines())
+        return {name: value for name, value in rows}  # noqa: C416 - mypy knows that these are pairs
 
     def _control(self, *words: str) -> str:
         done: subprocess.CompletedProcess[str] = subprocess.run(

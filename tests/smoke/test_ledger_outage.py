@@ -63,7 +63,9 @@ def test_outcomes_are_held_and_nothing_runs_twice(
     client.all_ended(jobs)
     assert [client.outcomes(job_id) for job_id in jobs] == [["succeeded"]] * len(jobs)
     for worker in fleet.values():
-        said = [worker.container.logs().count(words) for words in ("lease_without_ledger", "lease_with_ledger")]
+        said = [
+            worker.container.logs().count(words) for words in ("lease_without_ledger", "lease_with_ledger")
+        ]
         assert said == [1, 1], "an outage is told once, and so is its end"
 
 
