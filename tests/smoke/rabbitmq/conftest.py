@@ -29,8 +29,9 @@ def platform(embedded: Servers, rabbitmq: RabbitMQ, folder: Path) -> Iterator[Pl
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fleet(platform: Platform) -> Iterator[Fleet]:
+    """Not for the whole run: others have the node after these tests, and would lose their messages to it."""
     queues = {**QUEUE_OF, "prefork": f"{QUEUE_OF['prefork']},isolation"}
     with ExitStack() as stack:
         workers = {pool: stack.enter_context(platform.worker(pool, queues[pool])) for pool in POOLS}
