@@ -1,5 +1,6 @@
 """The ledger's schema: the step that comes before every role."""
 
+import time
 from pathlib import Path
 
 import click
@@ -12,6 +13,10 @@ from ops.cli.waiting import await_ledger
 from worker.ledger import audit
 from worker.ledger import clients as ledger_clients
 from worker.ledger import migrate as migration
+from worker.ledger.engines import Ledger
+
+_TRIES = 30
+_PAUSE = 2.0  # seconds between two; meanwhile whoever waited behind us goes on
 
 
 @click.command()
@@ -32,12 +37,28 @@ def migrate(first_key: Path | None, wait: float) -> None:
     settings = read_settings()
     if wait and settings.database_url is not None:
         await_ledger(settings, wait)
-    with open_ledger(settings) as ledger, ledger.write() as connection:
-        before, after = migration.pending(connection)
-        migration.upgrade(connection)
-        if first_key is not None:
-            _make_first_key(connection, first_key)
+    with open_ledger(settings) as ledger:
+        before, after = _upgrade(ledger, first_key)
     click.echo(f"ledger at version {after}" + ("" if before == after else f", was {before or 'empty'}"))
+
+
+def _upgrade(ledger: Ledger, first_key: Path | None) -> tuple[str | None, str | None]:
+    for left in reversed(range(_TRIES)):
+        try:
+            with ledger.write() as connection:
+                versions = migration.pending(connection)
+                migration.upgrade(connection)
+                if first_key is not None:
+                    _make_first_key(connection, first_key)
+                return versions
+        except migration.TablesInUse:
+            if left == _TRIES - 1:
+                click.echo("waiting for transactions that use the tables", err=True)
+            time.sleep(_PAUSE)
+    raise click.ClickException(
+        "the ledger's tables are in use, so nothing was changed: end what uses them for so long (a backup, a"
+        " session that was forgotten: see pg_stat_activity) and run this again"
+    )
 
 
 def _make_first_key(connection: Connection, path: Path) -> None:
