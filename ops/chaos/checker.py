@@ -6,6 +6,7 @@ from itertools import combinations, pairwise
 
 import msgspec
 
+from ops.chaos.excuses import Excuses
 from ops.chaos.history import AnyEvent
 from ops.chaos.past import Past, Run
 
@@ -56,11 +57,12 @@ def judge(events: Iterable[AnyEvent]) -> Verdict:
     then it is *late*, and its attempt must not be the one that counted.
     """
     past = Past(events)
+    excuses = Excuses(past.faults)
     accepted = past.accepted
     lost = list(_lost(past))
-    unexpected = list(_unexpected(past))
+    unexpected = list(_unexpected(past, excuses))
     pairs = list(_simultaneous(past))
-    late = [pair for pair in pairs if past.excused(pair[0], pair[1].start)]
+    late = [pair for pair in pairs if excuses.goes_on(pair[0], pair[1].start)]
     bad = {violation.job for violation in (*lost, *unexpected)}
     cut_off = [
         (older, younger)
@@ -111,7 +113,7 @@ def _lost(past: Past) -> Iterator[Violation]:
             yield Violation(job, "succeeded without its effect")
 
 
-def _unexpected(past: Past) -> Iterator[Violation]:
+def _unexpected(past: Past, excuses: Excuses) -> Iterator[Violation]:
     for job, submitted in past.accepted.items():
         read = past.reads.get(job)
         right = read is None or read.state not in FINAL or read.state in submitted.expected
@@ -127,6 +129,24 @@ def _unexpected(past: Past) -> Iterator[Violation]:
             yield Violation(told.job, f"{read.state} in the end, after its client was told {told.state}")
     for job in past.runs_of.keys() - past.accepted.keys() - _unanswered(past):
         yield Violation(job, "ran, and nobody was told of it")
+    yield from _unexplained_runs(past, excuses)
+
+
+def _unexplained_runs(past: Past, excuses: Excuses) -> Iterator[Violation]:
+    """Runs that no claim accounts for: a claim is one attempt, one run, and over when the attempt is."""
+    for job, runs in past.runs_of.items():
+        for attempt, count in Counter(run.attempt for run in runs).items():
+            if count > 1:
+                yield Violation(job, f"attempt {attempt} ran {count} times")
+    for run in past.runs.values():
+        read = past.reads.get(run.job)
+        if read is None or read.status != 200:  # noqa: PLR2004 - of HTTP
+            continue
+        attempted = past.attempted(run)
+        if attempted is None:
+            yield Violation(run.job, f"attempt {run.attempt} ran, and its history knows none")
+        elif (ended := past.too_late(run)) is not None and not excuses.goes_on(run, ended):
+            yield Violation(run.job, f"attempt {run.attempt} began to run after it had ended")
 
 
 def _unanswered(past: Past) -> set[str]:
@@ -138,15 +158,19 @@ def _unanswered(past: Past) -> set[str]:
 
 def _simultaneous(past: Past) -> Iterator[tuple[Run, Run]]:
     for runs in past.runs_of.values():
-        for older, younger in combinations(sorted(runs, key=lambda run: run.start), 2):
-            if older.seen > younger.start:
+        for older, younger in combinations(sorted(runs, key=_turn), 2):
+            if older.seen > younger.start and younger.seen > older.start:
                 yield older, younger
 
 
 def _successions(past: Past) -> Iterator[tuple[Run, Run]]:
     for runs in past.runs_of.values():
-        in_order = sorted(runs, key=lambda run: run.start)
-        yield from pairwise(in_order)
+        yield from pairwise(sorted(runs, key=_turn))
+
+
+def _turn(run: Run) -> tuple[int, float]:
+    """The order in which runs were claimed, which is not that of their starts where a worker was stopped."""
+    return run.attempt, run.start
 
 
 def _words_of_the_late(past: Past, late: Sequence[tuple[Run, Run]]) -> Iterator[Violation]:

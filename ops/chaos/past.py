@@ -10,6 +10,7 @@ import msgspec
 from ops.chaos.history import (
     Alive,
     AnyEvent,
+    Attempted,
     Died,
     Done,
     Effect,
@@ -20,7 +21,7 @@ from ops.chaos.history import (
     Told,
 )
 
-_CLOCKS = 0.25  # seconds by which the ledger's clock may differ from ours
+CLOCKS = 0.25  # seconds by which the ledger's clock may differ from ours
 
 
 class Run(msgspec.Struct):
@@ -94,20 +95,28 @@ class Past:
         """The killers among the jobs."""
         return {job for job, submitted in self.accepted.items() if submitted.deadly}
 
+    def attempted(self, run: Run) -> Attempted | None:
+        """The attempt of a run, as the client read it."""
+        read = self.reads.get(run.job)
+        history = read.history if read else ()
+        return next((attempted for attempted in history if attempted.attempt == run.attempt), None)
+
     def outcome(self, run: Run) -> str | None:
         """What the ledger has of a run."""
-        read = self.reads.get(run.job)
-        return (
-            next((past.outcome for past in read.history if past.attempt == run.attempt), None)
-            if read
-            else None
-        )
+        attempted = self.attempted(run)
+        return attempted.outcome if attempted else None
+
+    def too_late(self, run: Run) -> float | None:
+        """When the attempt of a run had ended, if that was before the run began."""
+        attempted = self.attempted(run)
+        ended = attempted.ended if attempted else None
+        return ended if ended is not None and run.start > ended + CLOCKS else None
 
     def was_done(self, job: str, read: Read) -> bool:
         """Whether a run of the attempt that succeeded had come to its end when that was recorded."""
         ended = {past.attempt: past.ended for past in read.history if past.outcome == "succeeded"}
         return any(
-            run.done and run.attempt in ended and run.seen <= (ended[run.attempt] or math.inf) + _CLOCKS
+            run.done and run.attempt in ended and run.seen <= (ended[run.attempt] or math.inf) + CLOCKS
             for run in self.runs_of[job]
         )
 
@@ -117,10 +126,3 @@ class Past:
         if read is None or (read.state, read.error) != ("failed", "Lost") or job in self.deadly:
             return False
         return all(run.pid in self.harmed for run in self.runs_of[job] if self.outcome(run) == "lost")
-
-    def excused(self, run: Run, until: float) -> bool:
-        """Whether the run's process could not know, before a moment, that its job was taken from it."""
-        return any(
-            run.pid in fault.stopped and fault.at <= until and fault.until >= run.start
-            for fault in self.faults
-        )

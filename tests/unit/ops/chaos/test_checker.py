@@ -125,6 +125,45 @@ def test_a_job_that_nobody_was_told_of_is_unexpected() -> None:
     assert judge([*WELL, *ran("r9", job="ghost")]).unexpected
 
 
+def test_a_run_that_begins_after_its_attempt_had_ended_is_unexpected() -> None:
+    word = Attempted(attempt=1, outcome="succeeded", ended=2.1)
+    verdict = judge([submitted(), *ran("r2", 100.0, 100.5, attempt=2, pid=2), *ran(), read(history=(word,))])
+    assert [violation.reason for violation in verdict.unexpected] == [
+        "attempt 2 ran, and its history knows none"
+    ]
+    lost = (
+        Attempted(attempt=1, outcome="lost", ended=1.5),
+        Attempted(attempt=2, outcome="succeeded", ended=4.1),
+    )
+    runs = [*ran("r2", 3.0, 4.0, attempt=2, pid=2), *ran("r1", 100.0, 100.5)]
+    verdict = judge([submitted(), *runs, read(history=lost)])
+    assert [violation.reason for violation in verdict.unexpected] == [
+        "attempt 1 began to run after it had ended"
+    ]
+
+
+def test_a_worker_that_was_stopped_between_claim_and_handler_begins_late() -> None:
+    lost = (
+        Attempted(attempt=1, outcome="lost", ended=3.0),
+        Attempted(attempt=2, outcome="succeeded", ended=4.6),
+    )
+    pause = Fault(at=1.5, name="pause", target="worker-web", until=5.0, stopped=(1,))
+    runs = [*ran("r2", 4.0, 4.5, attempt=2, pid=2), *ran("r1", 5.1, 5.2)]
+    assert judge([submitted(), pause, *runs, read(history=lost)]).valid
+
+
+def test_an_attempt_that_ran_twice_is_unexpected() -> None:
+    verdict = judge([submitted(), *ran(), *ran("r2", 3.0, 4.0, pid=2), read()])
+    assert [violation.reason for violation in verdict.unexpected] == ["attempt 1 ran 2 times"]
+
+
+def test_a_run_of_an_attempt_that_no_client_can_read_is_unexpected() -> None:
+    verdict = judge([submitted(), *ran(), *ran("r2", 0.1, 0.2, attempt=7), read()])
+    assert [violation.reason for violation in verdict.unexpected] == [
+        "attempt 7 ran, and its history knows none"
+    ]
+
+
 def test_a_job_behind_an_unanswered_submission_may_run() -> None:
     assert judge([*WELL, submitted(None, key="open"), *ran("r9", job="perhaps")]).valid
 
@@ -247,7 +286,8 @@ def test_a_retry_is_no_repeated_run() -> None:
 
 
 def test_the_last_failure_is_no_reason_for_another_run() -> None:
-    failed = read("failed", history=(Attempted(attempt=1, outcome="failed"),))
+    lost = Attempted(attempt=1, outcome="lost")
+    failed = read("failed", history=(lost, Attempted(attempt=2, outcome="failed")))
     runs: list[AnyEvent] = [*ran(), *ran("r2", 3.0, 4.0, attempt=2)]
     assert judge([submitted(expected=("failed",)), *runs, failed]).repeated == 1
 
