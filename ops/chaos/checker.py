@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 import msgspec
 
 from ops.chaos.excuses import Excuses
-from ops.chaos.history import AnyEvent
+from ops.chaos.history import AnyEvent, Read, Submitted
 from ops.chaos.past import Past, Run
 
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -57,7 +57,7 @@ def judge(events: Iterable[AnyEvent]) -> Verdict:
     then it is *late*, and its attempt must not be the one that counted.
     """
     past = Past(events)
-    excuses = Excuses(past.faults)
+    excuses = Excuses(past)
     accepted = past.accepted
     lost = list(_lost(past))
     unexpected = list(_unexpected(past, excuses))
@@ -88,14 +88,14 @@ def judge(events: Iterable[AnyEvent]) -> Verdict:
         ],
         repeated=sum(max(0, len(runs) - _explained(past, job)) for job, runs in past.runs_of.items()),
         late=len(late),
-        condemned=sum(map(past.condemned, accepted)),
+        condemned=sum(_condemned(past, excuses, job) for job in accepted),
         recovered=len({older.job for older, _ in cut_off} - bad),
         recovery_seconds=sorted(round(younger.start - older.seen, 3) for older, younger in cut_off),
         faults=dict(Counter(fault.name for fault in past.faults)),
         died=[
             f"{died.name} (pid {died.pid}, exit status {died.exit_status})"
             for died in past.died
-            if died.exit_status != _LEFT and died.pid not in past.harmed
+            if died.exit_status != _LEFT and not excuses.died(died)
         ],
     )
 
@@ -116,9 +116,8 @@ def _lost(past: Past) -> Iterator[Violation]:
 def _unexpected(past: Past, excuses: Excuses) -> Iterator[Violation]:
     for job, submitted in past.accepted.items():
         read = past.reads.get(job)
-        right = read is None or read.state not in FINAL or read.state in submitted.expected
-        if read and not right and not past.condemned(job):
-            yield Violation(job, f"{read.state} ({read.error}), expected {' or '.join(submitted.expected)}")
+        if read is not None and read.state in FINAL and not _condemned(past, excuses, job):
+            yield from _wrong_end(past, excuses, submitted, read)
     for key, tries in past.submissions.items():
         jobs = {tried.job for tried in tries if tried.job is not None}
         for other in sorted(jobs)[1:]:
@@ -130,6 +129,32 @@ def _unexpected(past: Past, excuses: Excuses) -> Iterator[Violation]:
     for job in past.runs_of.keys() - past.accepted.keys() - _unanswered(past):
         yield Violation(job, "ran, and nobody was told of it")
     yield from _unexplained_runs(past, excuses)
+
+
+def _wrong_end(past: Past, excuses: Excuses, submitted: Submitted, read: Read) -> Iterator[Violation]:
+    """An end that is not right for a job, or that nothing led to."""
+    failed = read.state == "failed"
+    if read.state not in submitted.expected or (failed and read.error not in submitted.errors):
+        right = " or ".join((*submitted.expected, *submitted.errors))
+        yield Violation(read.job, f"{read.state} ({read.error}), expected {right}")
+    elif failed and read.error == "Lost" and not excuses.killer(read.job):
+        yield Violation(read.job, "ended as a killer, and not every loss has a cause")
+    elif failed and read.error != "Lost" and submitted.noted and not _failed_by_itself(past, read):
+        yield Violation(read.job, f"failed ({read.error}) without having run")
+
+
+def _condemned(past: Past, excuses: Excuses, job: str) -> bool:
+    """Whether a job that is none ended as a killer, and all its losses were of others' making."""
+    read = past.reads.get(job)
+    ended_so = read is not None and (read.state, read.error) == ("failed", "Lost")
+    return ended_so and "Lost" not in past.accepted[job].errors and excuses.killer(job)
+
+
+def _failed_by_itself(past: Past, read: Read) -> bool:
+    """Whether its last attempt failed, and each one that did was a run."""
+    failures = [attempted.attempt for attempted in read.history if attempted.outcome == "failed"]
+    last = max((attempted.attempt for attempted in read.history), default=None)
+    return last in failures and all(past.runs_in(read.job, attempt) for attempt in failures)
 
 
 def _unexplained_runs(past: Past, excuses: Excuses) -> Iterator[Violation]:

@@ -80,7 +80,12 @@ def _of_answer(job: str, answer: Answer) -> Read:
         state=answer.body.get("state"),
         error=error["type"] if error else None,
         history=tuple(
-            Attempted(attempt=entry["attempt"], outcome=entry["outcome"], ended=_monotonic(entry["ended_at"]))
+            Attempted(
+                attempt=entry["attempt"],
+                outcome=entry["outcome"],
+                began=_monotonic(entry["started_at"]),
+                ended=_monotonic(entry["ended_at"]),
+            )
             for entry in answer.body.get("history", ())
             if entry["event"] == "attempt"
         ),

@@ -26,6 +26,7 @@ class Submitted(Event, frozen=True, kw_only=True):
     key: str  # the Idempotency-Key
     kind: str
     expected: tuple[str, ...]  # final states that are right for it
+    errors: tuple[str, ...] = ()  # types of the errors with which it may end failed
     seconds: float  # until the answer, or until none came
     status: int | None  # of HTTP; None: no answer
     failure: str | None = None  # why there was no answer: refused, broken or timeout
@@ -92,7 +93,8 @@ class Attempted(msgspec.Struct, frozen=True, kw_only=True):
 
     attempt: int
     outcome: str | None
-    ended: Moment | None = None  # by the ledger's clock; None: not read
+    began: Moment | None = None  # by the ledger's clock; None: not read
+    ended: Moment | None = None
 
 
 class Read(Event, frozen=True, kw_only=True):

@@ -106,6 +106,7 @@ def _note(wish: Wish, answer: Answer, began: float) -> Submitted:
         key=wish.key,
         kind=wish.kind,
         expected=wish.expected,
+        errors=wish.errors,
         seconds=round(now - began, 4),
         status=answer.status,
         failure=answer.failure,

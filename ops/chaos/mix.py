@@ -20,6 +20,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     payload: dict[str, Any] = {}
     options: dict[str, Any] = {}
     expected: tuple[str, ...] = ("succeeded",)
+    errors: tuple[str, ...] = ()  # types of the errors with which it may end failed
     cancel_after: float | None = None  # seconds after it was accepted
     deadly: bool = False
     keyed: bool = False
@@ -43,7 +44,7 @@ def _retrying(dice: Random) -> Wish:
 
 
 def _failing(dice: Random) -> Wish:
-    return Wish(kind=_any(dice), payload={"ending": "fatal"}, expected=("failed",))
+    return Wish(kind=_any(dice), payload={"ending": "fatal"}, expected=("failed",), errors=("Fatal",))
 
 
 def _cancelled(dice: Random) -> Wish:
@@ -66,13 +67,13 @@ def _keyed(dice: Random) -> Wish:
 
 
 def _out_of_memory(dice: Random) -> Wish:
-    return Wish(kind=_any(dice), payload={"ending": "memory"}, expected=("failed",))
+    return Wish(kind=_any(dice), payload={"ending": "memory"}, expected=("failed",), errors=("MemoryError",))
 
 
 def _killer(dice: Random, *, threads: bool = False) -> Wish:
     ending = dice.choice(("exit", "crash"))
     kind = _of(dice, threads=threads, short=True)
-    return Wish(kind=kind, payload={"ending": ending}, expected=("failed",), deadly=True)
+    return Wish(kind=kind, payload={"ending": ending}, expected=("failed",), errors=("Lost",), deadly=True)
 
 
 def _killer_among_others(dice: Random) -> Wish:
@@ -85,6 +86,7 @@ def _endless(dice: Random) -> Wish:
         payload={"seconds": 600, "deaf": True},
         options={"max_attempts": 1},
         expected=("failed",),
+        errors=("DeadlineExceeded",),  # it spends its attempts, and is no killer
         deadly=True,
     )
 

@@ -85,15 +85,13 @@ class Past:
         }
 
     @cached_property
-    def harmed(self) -> set[int]:
-        """Processes that a fault, or a killer among the jobs, ended or stopped."""
-        by_faults = {pid for fault in self.faults for pid in (*fault.killed, *fault.stopped)}
-        return by_faults | {run.pid for run in self.runs.values() if run.job in self.deadly}
-
-    @cached_property
     def deadly(self) -> set[str]:
         """The killers among the jobs."""
         return {job for job, submitted in self.accepted.items() if submitted.deadly}
+
+    def runs_in(self, job: str, attempt: int) -> list[Run]:
+        """The runs of an attempt."""
+        return [run for run in self.runs_of[job] if run.attempt == attempt]
 
     def attempted(self, run: Run) -> Attempted | None:
         """The attempt of a run, as the client read it."""
@@ -119,10 +117,3 @@ class Past:
             run.done and run.attempt in ended and run.seen <= (ended[run.attempt] or math.inf) + CLOCKS
             for run in self.runs_of[job]
         )
-
-    def condemned(self, job: str) -> bool:
-        """Whether a job ended as a killer, and all its losses were of others' making."""
-        read = self.reads.get(job)
-        if read is None or (read.state, read.error) != ("failed", "Lost") or job in self.deadly:
-            return False
-        return all(run.pid in self.harmed for run in self.runs_of[job] if self.outcome(run) == "lost")

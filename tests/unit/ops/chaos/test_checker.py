@@ -224,23 +224,82 @@ def test_an_end_that_a_client_was_told_stays() -> None:
     assert judge([*WELL, Told(at=3.0, job="a", state="cancelled")]).unexpected
 
 
-def condemned(killed: tuple[int, ...]) -> list[AnyEvent]:
-    history = tuple(Attempted(attempt=number, outcome="lost") for number in (1, 2))
-    runs: list[AnyEvent] = [started("r1", 1.0), started("r2", 3.0, attempt=2, pid=2)]
-    fault = Fault(at=1.5, name="kill", target="pool", until=1.5, killed=killed)
-    return [submitted(), fault, *runs, read("failed", error="Lost", history=history)]
+def attempts(*outcomes: str, every: float = 10.0) -> tuple[Attempted, ...]:
+    """Each one begins when the one before it has ended."""
+    return tuple(
+        Attempted(attempt=number, outcome=outcome, began=every * (number - 1), ended=every * number)
+        for number, outcome in enumerate(outcomes, 1)
+    )
+
+
+def killed(at: float, pid: int, target: str = "worker-web") -> Fault:
+    return Fault(at=at, name="kill", target=target, until=at, killed=(pid,))
+
+
+def condemned(*faults: Fault, runs: int = 3, **given: Any) -> Verdict:
+    """Three losses, each of a run that began with its attempt and gave its last sign 4 s later."""
+    noted: list[AnyEvent] = []
+    for number in range(runs):
+        run, at = f"r{number}", 10.0 * number
+        noted += [started(run, at, attempt=number + 1, pid=number + 1), Alive(at=at + 4.0, run=run)]
+    end = read("failed", error="Lost", history=attempts("lost", "lost", "lost"))
+    return judge([submitted(**given), *faults, *noted, end])
 
 
 def test_a_job_that_faults_killed_again_and_again_may_end_as_a_killer() -> None:
-    verdict = judge(condemned(killed=(1, 2)))
+    verdict = condemned(killed(4.1, 1), killed(14.1, 2), killed(24.1, 3))
     assert verdict.valid
     assert verdict.condemned == 1
 
 
-def test_a_job_that_ended_as_a_killer_without_faults_is_unexpected() -> None:
-    verdict = judge(condemned(killed=(1,)))
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param((), id="no fault"),
+        pytest.param((killed(24.1, 7),), id="of another process"),
+        pytest.param((killed(9.0, 3),), id="before it began"),
+        pytest.param((killed(22.0, 3),), id="after which it went on"),
+        pytest.param((killed(33.0, 3),), id="after its loss"),
+    ],
+)
+def test_a_job_that_ended_as_a_killer_though_no_fault_explains_each_loss_is_unexpected(
+    last: tuple[Fault, ...],
+) -> None:
+    verdict = condemned(killed(4.1, 1), killed(14.1, 2), *last)
     assert verdict.unexpected
     assert verdict.condemned == 0
+
+
+def test_a_loss_before_the_handler_began_needs_a_fault_at_that_time_that_struck_a_worker() -> None:
+    first = (killed(4.1, 1), killed(14.1, 2))
+    assert condemned(*first, killed(25.0, 9), runs=2).condemned == 1
+    assert condemned(*first, killed(25.0, 9, "beat"), runs=2).unexpected
+    assert condemned(*first, killed(35.0, 9), runs=2).unexpected
+
+
+def test_a_job_that_was_lost_without_runs_and_without_faults_is_unexpected() -> None:
+    assert condemned(runs=0).unexpected
+
+
+def test_a_killer_ends_after_losses_of_its_own_making() -> None:
+    killer: dict[str, Any] = {"deadly": True, "expected": ("failed",), "errors": ("Lost",)}
+    assert condemned(**killer).valid
+    assert condemned(runs=0, **killer).unexpected
+    once = read("failed", error="Lost", history=attempts("lost"))
+    assert judge([submitted(**killer), started("r1", 1.0), once]).unexpected
+
+
+@pytest.mark.parametrize("error", ["Fatal", "MemoryError", "DeadlineExceeded"])
+def test_a_failure_must_be_the_one_that_is_right_and_must_have_run(error: str) -> None:
+    failing = submitted(expected=("failed",), errors=(error,))
+    failed = attempts("failed")
+    assert judge([failing, started("r1", 1.0), read("failed", error=error, history=failed)]).valid
+    assert judge([failing, read("failed", error=error, history=failed)]).unexpected
+    for other in ("Lost", "OutcomeUnrecordable", None):
+        assert judge([failing, started("r1", 1.0), read("failed", error=other, history=failed)]).unexpected
+    assert judge(
+        [failing, started("r1", 1.0), read("failed", error=error, history=attempts("lost"))]
+    ).unexpected
 
 
 def died(pid: int, exit_status: int = -11) -> Died:
@@ -252,10 +311,9 @@ def test_a_process_that_died_of_itself_is_named() -> None:
 
 
 def test_a_process_that_a_fault_or_a_killer_ended_or_that_left_is_not_named() -> None:
-    fault = Fault(at=1.0, name="kill", target="worker", until=1.0, killed=(7,))
-    assert judge([*WELL, fault, died(7), died(8, exit_status=0)]).died == []
+    assert judge([*WELL, killed(1.0, 7), died(7), died(8, exit_status=0)]).died == []
     killer: list[AnyEvent] = [
-        submitted(deadly=True, expected=("failed",)),
+        submitted(deadly=True, expected=("failed",), errors=("Lost",)),
         started("r1", 1.0),
         read("failed"),
     ]
@@ -269,7 +327,7 @@ def test_a_submission_without_an_answer_is_counted() -> None:
 def test_a_killer_recovers_from_nothing() -> None:
     runs: list[AnyEvent] = [started("r1", 1.0), started("r2", 3.0, attempt=2)]
     history = (Attempted(attempt=1, outcome="lost"), Attempted(attempt=2, outcome="lost"))
-    killer = submitted(deadly=True, expected=("failed",))
+    killer = submitted(deadly=True, expected=("failed",), errors=("Lost",))
     assert judge([killer, *runs, read("failed", history=history)]).recovery_seconds == []
 
 

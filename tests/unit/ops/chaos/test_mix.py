@@ -41,6 +41,8 @@ def test_a_long_mix_holds_every_kind_and_every_end() -> None:
     ends = Counter(wish.expected for wish in mix)
     assert set(ends) == {("succeeded",), ("failed",), ("scheduled",), ("cancelled", "succeeded")}
     assert any(wish.deadly for wish in mix)
+    errors = {wish.errors for wish in mix if "failed" in wish.expected}
+    assert errors == {("Fatal",), ("MemoryError",), ("Lost",), ("DeadlineExceeded",)}
 
 
 def _options(wish: Wish) -> dict[str, object]:
