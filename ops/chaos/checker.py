@@ -1,7 +1,7 @@
 """The judge: holds what was accepted against what came of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import combinations, pairwise
 
 import msgspec
@@ -35,7 +35,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     overlapping: list[Violation]  # two runs at once, both by workers that were well
     doubled: list[Violation]  # keyed effects that happened twice
     repeated: int  # runs beyond the first that no retry explains
-    late: int  # runs that went on while stopped, after another run had begun; their word was refused
+    late: int  # runs of workers that could not know that these jobs were taken from them; refused
     condemned: int  # jobs that faults killed as often as a killer dies, and that ended as one
     recovered: int  # jobs that a fault cut off, and that ended right
     recovery_seconds: list[float]  # from the last sign of a run that was cut off to the start of the next
@@ -53,8 +53,8 @@ def judge(events: Iterable[AnyEvent]) -> Verdict:
 
     A job is *lost* where a client was told 202 and afterwards cannot read it, or finds it without an end,
     or finds it succeeded though no run came to its end. Two runs *overlap* where the older one gave a sign
-    of life after the younger one began, unless the older one's process was stopped or cut off meanwhile:
-    then it is *late*, and its attempt must not be the one that counted.
+    of life after the younger one began, unless the older one's process was kept from knowing that its job
+    had been taken away: then it is *late*, and whatever came of it must have been refused.
     """
     past = Past(events)
     excuses = Excuses(past)
@@ -62,7 +62,7 @@ def judge(events: Iterable[AnyEvent]) -> Verdict:
     lost = list(_lost(past))
     unexpected = list(_unexpected(past, excuses))
     pairs = list(_simultaneous(past))
-    late = [pair for pair in pairs if excuses.goes_on(pair[0], pair[1].start)]
+    late = list(_late(past, excuses, pairs))
     bad = {violation.job for violation in (*lost, *unexpected)}
     cut_off = [
         (older, younger)
@@ -79,7 +79,7 @@ def judge(events: Iterable[AnyEvent]) -> Verdict:
         overlapping=[
             Violation(older.job, f"attempts {older.attempt} and {younger.attempt} ran at once")
             for older, younger in pairs
-            if (older, younger) not in late
+            if not excuses.goes_on(older, younger.start)
         ],
         doubled=[
             Violation(key, f"its effect happened {count} times")
@@ -90,7 +90,7 @@ def judge(events: Iterable[AnyEvent]) -> Verdict:
         late=len(late),
         condemned=sum(_condemned(past, excuses, job) for job in accepted),
         recovered=len({older.job for older, _ in cut_off} - bad),
-        recovery_seconds=sorted(round(younger.start - older.seen, 3) for older, younger in cut_off),
+        recovery_seconds=sorted(round(max(0.0, younger.start - older.seen), 3) for older, younger in cut_off),
         faults=dict(Counter(fault.name for fault in past.faults)),
         died=[
             f"{died.name} (pid {died.pid}, exit status {died.exit_status})"
@@ -198,12 +198,19 @@ def _turn(run: Run) -> tuple[int, float]:
     return run.attempt, run.start
 
 
-def _words_of_the_late(past: Past, late: Sequence[tuple[Run, Run]]) -> Iterator[Violation]:
-    for older, _ in late:
-        read = past.reads.get(older.job)
-        for attempted in read.history if read else ():
-            if attempted.attempt == older.attempt and attempted.outcome == "succeeded":
-                yield Violation(older.job, f"the word of attempt {older.attempt} counted, which was stopped")
+def _late(past: Past, excuses: Excuses, pairs: Iterable[tuple[Run, Run]]) -> Iterator[Run]:
+    """Runs that went on, or began, after their jobs were taken from workers that could not know it."""
+    beside = {older.id for older, younger in pairs if excuses.goes_on(older, younger.start)}
+    for run in past.runs.values():
+        ended = past.too_late(run)
+        if run.id in beside or (ended is not None and excuses.goes_on(run, ended)):
+            yield run
+
+
+def _words_of_the_late(past: Past, late: Iterable[Run]) -> Iterator[Violation]:
+    for run in late:
+        if (outcome := past.outcome(run)) not in _CUT_OFF:
+            yield Violation(run.job, f"attempt {run.attempt} counted as {outcome}, though it was cut off")
 
 
 def _explained(past: Past, job: str) -> int:

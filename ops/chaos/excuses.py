@@ -1,7 +1,8 @@
 """What faults explain, and when: a process that one of them stopped, cut off or ended."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
+from signal import SIGTERM
 
 import msgspec
 
@@ -10,7 +11,9 @@ from ops.chaos.past import CLOCKS, Past, Run
 
 _NOTICES = 1.25  # seconds until a worker that is well again has asked the ledger what it still holds
 _STOPS = 5.0  # seconds that a handler then gets to stop by itself
+_RETURNS = 2.0  # seconds after an outage of the ledger until everybody has it back
 _TOLD = 10.0  # seconds within which a supervisor notes a death
+_WAKES = 2.0  # seconds in which what was stopped may find that it waited too long, and end
 _LOSSES = 3  # of a job alone in its process, after which it ends as a killer
 
 
@@ -37,11 +40,13 @@ class Excuses:
         self._past = past
         killers = [run for run in past.runs.values() if run.job in past.deadly]
         self._killings = [Spell(run.pid, run.start, run.seen) for run in killers]
-        self._endings = self._killings + [
-            Spell(pid, fault.at, fault.until) for fault in past.faults for pid in fault.killed
-        ]
-        self._pauses = [Spell(pid, fault.at, fault.until) for fault in past.faults for pid in fault.stopped]
-        self._strikes = self._killings + list(_strikes_at_workers(past.faults))
+        self._endings = self._killings + list(_spells(past.faults, lambda fault: fault.killed))
+        self._leavings = list(_spells(past.faults, lambda fault: fault.asked))
+        self._stops = list(_spells(past.faults, lambda fault: fault.stopped))
+        self._ignorance = self._stops + list(_spells(past.faults, lambda fault: fault.cut_off))
+        self._neglect = list(_spells(past.faults, lambda fault: fault.unrenewed))
+        self._strikes = self._killings + list(_spells(filter(_at_workers, past.faults), _harmed))
+        self._outages = [fault for fault in past.faults if fault.target == "ledger"]
 
     def goes_on(self, run: Run, taken: float) -> bool:
         """Whether a run may go on, or even begin, although its job was taken away by a certain moment.
@@ -49,11 +54,11 @@ class Excuses:
         It may where its process was kept from knowing so, and no longer than it takes to learn it afterwards.
         """
         return any(
-            pause.pid == run.pid
-            and pause.since <= taken + CLOCKS
-            and run.start <= pause.until + _NOTICES
-            and run.seen <= pause.until + _NOTICES + _STOPS
-            for pause in self._pauses
+            spell.pid == run.pid
+            and spell.since <= taken + CLOCKS
+            and run.start <= knows_at
+            and run.seen <= knows_at + _STOPS
+            for spell, knows_at in self._knowing(taken)
         )
 
     def killer(self, job: str) -> bool:
@@ -63,10 +68,29 @@ class Excuses:
         return len(losses) >= _LOSSES and all(self._lost(job, loss) for loss in losses)
 
     def died(self, died: Died) -> bool:
-        """Whether a fault or a killer ended a process when it died."""
-        return any(
-            ending.pid == died.pid and ending.touches(died.at - _TOLD, died.at) for ending in self._endings
+        """Whether a fault or a killer ended a process when it died, or at least led to it."""
+        return (
+            _concerns(self._endings, died.pid, died.at - _TOLD, died.at)
+            or _concerns(self._stops, died.pid, died.at - _WAKES, died.at)
+            or (
+                died.exit_status == -SIGTERM and _concerns(self._leavings, died.pid, died.at - _TOLD, died.at)
+            )
         )
+
+    def _knowing(self, taken: float) -> Iterator[tuple[Spell, float]]:
+        """The times in which a process was kept from knowing what became of its jobs, and when it knew."""
+        for spell in self._ignorance:
+            yield spell, self._learned(spell.until)
+        for spell in self._neglect:
+            yield spell, self._learned(min(spell.until, taken))
+
+    def _learned(self, moment: float) -> float:
+        """By when a worker that is well from then on has asked the ledger; that may be away meanwhile."""
+        learned = moment + _NOTICES
+        for outage in self._outages:
+            if outage.at <= learned and moment <= outage.until:
+                learned = max(learned, outage.until + _RETURNS)
+        return learned
 
     def _lost(self, job: str, loss: Attempted) -> bool:
         """Whether an attempt was cut off: its run, or, before there was one, somewhere a worker."""
@@ -77,15 +101,24 @@ class Excuses:
         return any(strike.touches(began, ended) for strike in self._strikes)
 
     def _cut_off(self, run: Run, ended: float) -> bool:
-        """Whether the process of a run was ended for good, or stopped, before its loss was recorded."""
+        """Whether the process of a run was ended for good, or lost its lease, before its loss was noted."""
         return any(
             ending.pid == run.pid and ending.touches(run.start, ended) and run.seen <= ending.until + CLOCKS
             for ending in self._endings
-        ) or any(pause.pid == run.pid and pause.touches(run.start, ended) for pause in self._pauses)
+        ) or _concerns(self._ignorance + self._neglect, run.pid, run.start, ended)
 
 
-def _strikes_at_workers(faults: list[Fault]) -> Iterator[Spell]:
-    for fault in faults:
-        if fault.target.startswith("worker-") or fault.target in {"all workers", "supervisor"}:
-            for pid in (*fault.killed, *fault.stopped):
-                yield Spell(pid, fault.at, fault.until)
+def _spells(faults: Iterable[Fault], pids: Callable[[Fault], Iterable[int]]) -> Iterator[Spell]:
+    return (Spell(pid, fault.at, fault.until) for fault in faults for pid in pids(fault))
+
+
+def _concerns(spells: Iterable[Spell], pid: int, began: float, ended: float) -> bool:
+    return any(spell.pid == pid and spell.touches(began, ended) for spell in spells)
+
+
+def _at_workers(fault: Fault) -> bool:
+    return fault.target.startswith("worker-") or fault.target in {"all workers", "supervisor"}
+
+
+def _harmed(fault: Fault) -> Iterable[int]:
+    return (*fault.killed, *fault.stopped, *fault.cut_off, *fault.unrenewed)

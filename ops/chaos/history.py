@@ -76,8 +76,11 @@ class Fault(Event, frozen=True, kw_only=True):
     name: str
     target: str
     until: Moment  # when it was mended; `at` where nothing was to be mended
-    stopped: tuple[int, ...] = ()  # processes that meanwhile could not notice what happened
+    stopped: tuple[int, ...] = ()  # processes that meanwhile did nothing
+    cut_off: tuple[int, ...] = ()  # processes that worked on, and could not learn what the ledger has of it
+    unrenewed: tuple[int, ...] = ()  # processes that worked on and could learn it; nobody renewed their lease
     killed: tuple[int, ...] = ()  # processes that it ended
+    asked: tuple[int, ...] = ()  # processes that it asked to leave
 
 
 class Died(Event, frozen=True, kw_only=True):

@@ -90,6 +90,9 @@ class Troublemaker:
                 target=harm.target,
                 until=time.monotonic(),
                 stopped=harm.stopped,
+                cut_off=harm.cut_off,
+                unrenewed=harm.unrenewed,
                 killed=harm.killed,
+                asked=harm.asked,
             )
         )

@@ -23,8 +23,11 @@ class Harm:
     """What a strike did."""
 
     target: str
-    stopped: tuple[int, ...] = ()  # processes that cannot notice what happens until it is mended
+    stopped: tuple[int, ...] = ()  # processes that do nothing until it is mended
+    cut_off: tuple[int, ...] = ()  # processes that work on, and cannot learn what the ledger has of it
+    unrenewed: tuple[int, ...] = ()  # processes that work on and can learn it; nobody renews their lease
     killed: tuple[int, ...] = ()  # processes that it ended
+    asked: tuple[int, ...] = ()  # processes that it asked to leave
 
 
 class Missed(Exception):  # noqa: N818 - a condition: there was nothing to strike at the moment

@@ -78,8 +78,9 @@ def role_restarted(rig: Rig, dice: Random) -> Iterator[Harm]:
     main = _main(rig, name)
     if main.pid in rig.leaving:  # asked again while Python takes itself apart, it dies of the signal
         raise Missed(name)
-    rig.leaving.update(send([main], signal.SIGTERM))
-    yield Harm(name)
+    asked = send([main], signal.SIGTERM)
+    rig.leaving.update(asked)
+    yield Harm(name, asked=asked)
 
 
 @fault(Lane.PROCESSES, lasts=_LONGER_THAN_A_LEASE, weight=2)
@@ -95,10 +96,10 @@ def worker_stopped(rig: Rig, dice: Random) -> Iterator[Harm]:
 def worker_main_stopped(rig: Rig, dice: Random) -> Iterator[Harm]:
     """SIGSTOP the main process of a prefork worker, which keeps the lease; the children go on."""
     name = dice.choice(rig.crew.prefork)
-    family = _found(rig.crew.family(name))
-    send(family[:1], signal.SIGSTOP)
-    yield Harm(name, stopped=tuple(process.pid for process in family))
-    send(family[:1], signal.SIGCONT)
+    main, *others = _found(rig.crew.family(name))
+    stopped = send([main], signal.SIGSTOP)
+    yield Harm(name, stopped=stopped, unrenewed=tuple(process.pid for process in others))
+    send([main], signal.SIGCONT)
 
 
 @fault(Lane.PROCESSES, lasts=_LONGER_THAN_A_LEASE)

@@ -200,9 +200,45 @@ def test_a_stopped_worker_that_goes_on_when_it_wakes_is_late_and_does_not_overla
     assert verdict.late == 1
 
 
-def test_the_word_of_a_stopped_worker_must_not_count() -> None:
-    verdict = judge(late((Attempted(attempt=1, outcome="succeeded"), Attempted(attempt=2, outcome="lost"))))
-    assert [violation.job for violation in verdict.unexpected] == ["a"]
+@pytest.mark.parametrize("word", ["succeeded", "failed", "cancelled"])
+def test_no_word_of_a_stopped_worker_must_count(word: str) -> None:
+    history = (Attempted(attempt=1, outcome=word), Attempted(attempt=2, outcome="succeeded"))
+    assert [violation.job for violation in judge(late(history)).unexpected] == ["a"]
+
+
+def beside(fault: Fault, *, taken: float, ends: float, extra: tuple[AnyEvent, ...] = ()) -> Verdict:
+    """A run of process 1 from 1.0 on, beside another one that began when it was taken away."""
+    runs: list[AnyEvent] = [started("r1", 1.0), started("r2", taken, attempt=2, pid=2)]
+    ended: list[AnyEvent] = [Done(at=taken + 0.5, run="r2"), Alive(at=ends, run="r1")]
+    return judge([submitted(), fault, *extra, *runs, *ended, read(history=LOST_ONCE)])
+
+
+def pause(**given: Any) -> Fault:
+    fields: dict[str, Any] = {"at": 2.0, "name": "pause", "target": "worker-web", "until": 20.0}
+    return Fault(**(fields | given))
+
+
+def test_a_pause_excuses_until_the_worker_must_have_noticed_and_no_longer() -> None:
+    assert beside(pause(stopped=(1,)), taken=11.0, ends=26.0).valid
+    assert beside(pause(stopped=(1,)), taken=11.0, ends=27.0).overlapping
+    assert beside(pause(stopped=(1,)), taken=60.0, ends=300.0).overlapping
+    assert beside(pause(at=12.0, stopped=(1,)), taken=11.0, ends=21.0).overlapping
+
+
+def test_what_is_cut_off_from_the_ledger_may_go_on_until_it_has_it_back() -> None:
+    assert beside(pause(cut_off=(1,)), taken=11.0, ends=26.0).valid
+    assert beside(pause(cut_off=(1,)), taken=11.0, ends=27.0).overlapping
+
+
+def test_what_can_ask_the_ledger_learns_of_its_loss_whoever_renews_its_lease() -> None:
+    assert beside(pause(unrenewed=(1,)), taken=11.0, ends=17.0).valid
+    assert beside(pause(unrenewed=(1,)), taken=11.0, ends=18.0).overlapping
+
+
+def test_nobody_learns_anything_while_the_ledger_is_away() -> None:
+    away = Fault(at=20.5, name="away", target="ledger", until=32.0)
+    assert beside(pause(stopped=(1,)), taken=11.0, ends=38.0, extra=(away,)).valid
+    assert beside(pause(stopped=(1,)), taken=11.0, ends=40.0, extra=(away,)).overlapping
 
 
 def test_a_pause_of_another_worker_is_no_excuse() -> None:
@@ -318,6 +354,20 @@ def test_a_process_that_a_fault_or_a_killer_ended_or_that_left_is_not_named() ->
         read("failed"),
     ]
     assert judge([*killer, died(1)]).died == []
+
+
+def test_a_fault_excuses_a_death_at_its_time_alone() -> None:
+    assert judge([*WELL, killed(1.0, 7), Died(at=60.0, name="worker-web", pid=7, exit_status=-9)]).died
+    stopped = Fault(at=1.0, name="pause", target="worker-web", until=10.0, stopped=(7,))
+    assert judge([*WELL, stopped, Died(at=10.5, name="worker-web", pid=7, exit_status=1)]).died == []
+    assert judge([*WELL, stopped, Died(at=60.0, name="worker-web", pid=7, exit_status=1)]).died
+
+
+def test_a_process_that_was_told_to_stop_may_end_by_that_signal_and_by_no_other() -> None:
+    told = Fault(at=1.0, name="restart", target="beat", until=1.0, asked=(7,))
+    assert judge([*WELL, told, died(7, exit_status=-15)]).died == []
+    assert judge([*WELL, told, died(7, exit_status=-11)]).died
+    assert judge([*WELL, died(7, exit_status=-15)]).died
 
 
 def test_a_submission_without_an_answer_is_counted() -> None:

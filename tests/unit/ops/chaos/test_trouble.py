@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from unittest.mock import MagicMock
@@ -15,11 +16,13 @@ from ops.chaos.plan import Planned
 from ops.chaos.rig import Rig
 from ops.chaos.trouble import Troublemaker
 
+HARM = Harm("broker", stopped=(17,), cut_off=(18,), unrenewed=(19,), killed=(20,), asked=(21,))
+
 
 @fault(Lane.BROKER)
 def never_mended(_rig: Rig, _dice: Random) -> Iterator[Harm]:
     """Strikes, and cannot mend."""
-    yield Harm("broker", stopped=(17,))
+    yield HARM
     raise RuntimeError("it does not start")
 
 
@@ -47,7 +50,8 @@ def test_harm_is_noted_though_it_could_not_be_mended(tmp_path: Path, monkeypatch
     """Or the judge would take what it explains for a broken promise."""
     (noted,), errors = carried_out("never-mended", tmp_path, monkeypatch)
     assert isinstance(noted, Fault)
-    assert noted.stopped == (17,)
+    harms = ("target", "stopped", "cut_off", "unrenewed", "killed", "asked")
+    assert {name: getattr(noted, name) for name in harms} == asdict(HARM)
     assert errors == ["never-mended: RuntimeError: it does not start"]
 
 
