@@ -44,8 +44,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def valid(self) -> bool:
-        """Whether the promise held."""
-        return not (self.lost or self.unexpected or self.overlapping or self.doubled)
+        """Whether there was a promise, it held, and no process died that nobody had struck."""
+        broken = self.lost or self.unexpected or self.overlapping or self.doubled
+        return self.accepted > 0 and not broken and not self.died
 
 
 def judge(events: Iterable[AnyEvent]) -> Verdict:

@@ -54,11 +54,13 @@ def note_effects(rig: Rig, journal: Journal) -> None:
         journal.note(Effect(at=time.monotonic(), key=key))
 
 
-def note_deaths(logs: Path, journal: Journal) -> None:
-    """Note which processes died, as the supervisors wrote it down."""
+def note_deaths(rig: Rig, logs: Path, journal: Journal) -> None:
+    """Note which processes died, as the supervisors wrote it down and whoever keeps these."""
     for file in sorted(logs.glob("supervisor*.jsonl")):
         for death in _deaths(file):
             journal.note(death)
+    for died in rig.deaths:
+        journal.note(died)
 
 
 def _read(api: Api, job: str) -> Read:

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 
+from ops.chaos.history import Died
 from ops.embedded.home import Home
 from ops.embedded.program import Command, ServerError, kill_group, spawn, stop
 from ops.embedded.server import Server
@@ -83,6 +84,7 @@ class Kept:
         self._grace = grace
         self._stopping = threading.Event()
         self._process = self._spawn()
+        self.deaths: list[Died] = []  # all its ends before it was stopped
         self._thread = threading.Thread(target=self._keep, name=f"keep-{name}")
         self._thread.start()
 
@@ -109,7 +111,10 @@ class Kept:
 
     def _keep(self) -> None:
         while not self._stopping.wait(_PAUSE):
-            if self._process.poll() is not None:
+            if (status := self._process.poll()) is not None:
+                self.deaths.append(
+                    Died(at=time.monotonic(), name=self.name, pid=self._process.pid, exit_status=status)
+                )
                 kill_group(self._process)  # what it left in its session
                 self._process = self._spawn()
         stop(self._process, ((signal.SIGTERM, self._grace),))

@@ -32,6 +32,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     rate: float
     quiet_seconds: float  # from the last submission to the last end
     errors: list[str]  # faults that could not be carried out
+    missed: dict[str, int] = {}  # faults that found nothing to strike
+    least_jobs: int = 0
+    least_faults: int = 0
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +50,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All of it."""
 
-    valid: bool
+    valid: bool  # the promise held, and every fault was carried out
+    lacking: list[str]  # what it would have had to have more of
     setting: Setting
     verdict: Verdict
     answers: dict[str, Answers]  # by fault
@@ -63,12 +67,22 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             "max": quantile(seconds, 1),
         }
         return cls(
-            valid=verdict.valid,
+            valid=verdict.valid and not setting.errors,
+            lacking=list(_lacking(verdict, setting)),
             setting=setting,
             verdict=verdict,
             answers=answers_by_fault(history),
             recovery={name: value for name, value in recovery.items() if value is not None},
         )
+
+
+def _lacking(verdict: Verdict, setting: Setting) -> Iterator[str]:
+    for what, found, least in (
+        ("accepted jobs", verdict.accepted, setting.least_jobs),
+        ("faults", sum(verdict.faults.values()), setting.least_faults),
+    ):
+        if found < least:
+            yield f"{found} {what}, at least {least} were asked for"
 
 
 def answers_by_fault(history: Iterable[AnyEvent]) -> dict[str, Answers]:
@@ -149,10 +163,15 @@ def _summary(report: Report) -> Table:
     )
     for name, value in _figures(report):
         table.add_row(name, value)
-    mark = "[green]valid: the promise held[/]" if report.valid else "[red]INVALID[/]"
     table.add_section()
-    table.add_row("verdict", mark)
+    table.add_row("verdict", _mark(report))
     return table
+
+
+def _mark(report: Report) -> str:
+    if not report.valid:
+        return "[red]INVALID[/]"
+    return "[red]valid, and too little[/]" if report.lacking else "[green]valid: the promise held[/]"
 
 
 def _figures(report: Report) -> Iterator[tuple[str, str]]:
@@ -173,6 +192,8 @@ def _figures(report: Report) -> Iterator[tuple[str, str]]:
     yield "processes that died of themselves", str(len(verdict.died))
     yield "quiet after", f"{report.setting.quiet_seconds:g} s"
     yield "faults", str(sum(verdict.faults.values()))
+    yield "faults that found nothing to strike", str(sum(report.setting.missed.values()))
+    yield "faults that could not be carried out", str(len(report.setting.errors))
 
 
 def _weather_table(report: Report) -> Table:
@@ -205,6 +226,7 @@ def _complaints(report: Report) -> Iterator[Text]:
         "doubled": verdict.doubled,
         "died of itself": verdict.died,
         "fault not carried out": report.setting.errors,
+        "too little": report.lacking,
     }
     for sort, found in sorts.items():
         for violation in found[:_SHOWN]:

@@ -22,6 +22,7 @@ from sqlalchemy import make_url
 from ops.chaos.carrier import Carrier
 from ops.chaos.crew import Crew, send
 from ops.chaos.held import HeldServer, Kept
+from ops.chaos.history import Died
 from ops.chaos.proxy import Proxy
 from ops.chaos.rabbitmq import RabbitMQServer
 from ops.embedded.account import server_account
@@ -87,6 +88,7 @@ class Rig:
         self._environ = environ
         self._stack = ExitStack()
         self.leaving: set[int] = set()  # processes that were asked to
+        self._kept: list[Kept] = []
         self.supervisor: Kept
         self.beat: Kept
 
@@ -123,11 +125,16 @@ class Rig:
         """The keys of all effects that keyed jobs left."""
         return [key for (key,) in self.sql("SELECT key FROM chaos_effects")]
 
+    @property
+    def deaths(self) -> list[Died]:
+        """The ends of what no supervisor of the platform tells of, and of the supervisors."""
+        return [died for kept in self._kept for died in kept.deaths]
+
     @contextmanager
     def second_worker(self, *queues: str) -> Iterator[str]:
         """One more worker of some queues, for as long as a `with` block; its name."""
         name = f"worker-{queues[0]}-second"
-        kept = Kept(name, self._logs, self._command("worker", *queues), _WORKER_GRACE)
+        kept = self._keep(name, _WORKER_GRACE, "worker", *queues)
         self.crew.join(name, lambda: kept.pid)
         try:
             yield name
@@ -203,14 +210,19 @@ class Rig:
 
     def _start_platform(self, stack: ExitStack) -> None:
         stack.callback(self._leave_nothing)
-        self.supervisor = Kept("up", self._logs, self._command("up"), _UP_GRACE)
+        self.supervisor = self._keep("up", _UP_GRACE, "up")
         stack.callback(self.supervisor.stop)
         self.settle()
         # Only now: the ledger that it needs was made by the platform's first step.
-        self.beat = Kept(SECOND_BEAT, self._logs, self._command("beat"), _BEAT_GRACE)
+        self.beat = self._keep(SECOND_BEAT, _BEAT_GRACE, "beat")
         stack.callback(self.beat.stop)
         self.crew.join(SECOND_BEAT, lambda: self.beat.pid)
         stack.callback(self._wake)
+
+    def _keep(self, name: str, grace: float, *words: str) -> Kept:
+        kept = Kept(name, self._logs, self._command(*words), grace)
+        self._kept.append(kept)
+        return kept
 
     def _command(self, *words: str) -> Command:
         kept = {name: value for name, value in self._environ.items() if not name.startswith(PREFIX)}

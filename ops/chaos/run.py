@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -44,6 +45,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     broker: Carrier = Carrier.VALKEY
     faults: tuple[str, ...] = ()  # all that can happen on this broker where none is named
     pace: float = 1.0
+    least_jobs: int = 0  # accepted, or the run proves too little
+    least_faults: int = 0
 
     @property
     def quiet(self) -> float:
@@ -78,7 +81,7 @@ def run(course: Course, out: Path, say: Say = print) -> Report:
             say(f"platform up after {time.monotonic() - began:.1f} s")
             setting = act(course, rig, folder, say)
         with closing(Journal(folder / CLIENTS)) as journal:
-            ending.note_deaths(folder / "home" / "logs", journal)
+            ending.note_deaths(rig, folder / "home" / "logs", journal)
         history = list(read([folder / CLIENTS, folder / RUNS]))
     report = Report.of(judge(history), history, setting)
     (out / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)))
@@ -125,6 +128,9 @@ def act(course: Course, rig: Rig, folder: Path, say: Say = lambda _: None) -> Se
         rate=course.rate,
         quiet_seconds=round(quiet, 1),
         errors=trouble.errors,
+        missed=dict(Counter(trouble.missed)),
+        least_jobs=course.least_jobs,
+        least_faults=course.least_faults,
     )
 
 

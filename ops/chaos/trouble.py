@@ -36,7 +36,8 @@ class Troublemaker:
             threading.Thread(target=self._run, args=(planned,), name=f"faults-{lane}")
             for lane, planned in plan.items()
         ]
-        self.errors: list[str] = []  # of faults that could not be carried out: the run proves less
+        self.errors: list[str] = []  # of faults that could not be carried out: the run proves nothing
+        self.missed: list[str] = []  # faults that found nothing to strike
 
     def start(self) -> None:
         """Begin."""
@@ -62,7 +63,7 @@ class Troublemaker:
             try:
                 self._carry_out(planned)
             except Missed:
-                continue
+                self.missed.append(planned.name)
             except Exception:  # noqa: BLE001 - one fault that fails must not spare the platform the others
                 self._say_failed(planned)
 

@@ -58,9 +58,14 @@ def test_a_job_that_ran_once_and_succeeded_is_well() -> None:
 
 
 def test_a_refused_submission_is_no_promise() -> None:
-    verdict = judge([submitted(None, status=503)])
+    verdict = judge([*WELL, submitted(None, status=503)])
     assert verdict.valid
-    assert (verdict.attempts, verdict.accepted) == (1, 0)
+    assert (verdict.attempts, verdict.accepted) == (2, 1)
+
+
+@pytest.mark.parametrize("history", [[], [submitted(None, status=503)]], ids=["nothing", "only refusals"])
+def test_a_history_without_a_promise_proves_nothing(history: list[AnyEvent]) -> None:
+    assert not judge(history).valid
 
 
 @pytest.mark.parametrize(
@@ -343,7 +348,9 @@ def died(pid: int, exit_status: int = -11) -> Died:
 
 
 def test_a_process_that_died_of_itself_is_named() -> None:
-    assert judge([*WELL, died(7)]).died == ["worker-web (pid 7, exit status -11)"]
+    verdict = judge([*WELL, died(7)])
+    assert verdict.died == ["worker-web (pid 7, exit status -11)"]
+    assert not verdict.valid
 
 
 def test_a_process_that_a_fault_or_a_killer_ended_or_that_left_is_not_named() -> None:

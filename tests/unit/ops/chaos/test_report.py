@@ -1,6 +1,8 @@
 """What a chaos run reports."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -76,8 +78,8 @@ def test_quantiles_are_values_that_were_seen() -> None:
     assert quantile([], 0.5) is None
 
 
-def report(history: list[AnyEvent]) -> Report:
-    return Report.of(judge(history), history, SETTING)
+def report(history: list[AnyEvent], **given: Any) -> Report:
+    return Report.of(judge(history), history, msgspec.structs.replace(SETTING, **given))
 
 
 def test_the_text_names_the_verdict_and_what_was_lost() -> None:
@@ -86,6 +88,28 @@ def test_the_text_names_the_verdict_and_what_was_lost() -> None:
     assert "lost: job-1.0: accepted, and answered with None afterwards" in bad
     good = text(report([*run_of("a"), tried(1.0, job="a")]))
     assert "the promise held" in good
+
+
+def test_a_run_whose_faults_could_not_be_carried_out_proves_nothing() -> None:
+    history = [*run_of("a"), tried(1.0, job="a")]
+    assert report(history).valid
+    assert not report(history, errors=["beat-killed: OSError"]).valid
+
+
+def test_a_run_says_what_it_would_have_had_to_have_more_of() -> None:
+    history = [*run_of("a"), tried(1.0, job="a"), fault("beat-killed", 1.0, 1.0)]
+    assert report(history, least_jobs=1, least_faults=1).lacking == []
+    short = report(history, least_jobs=20_000, least_faults=200)
+    assert short.lacking == [
+        "1 accepted jobs, at least 20000 were asked for",
+        "1 faults, at least 200 were asked for",
+    ]
+    assert "valid, and too little" in text(short)
+
+
+def test_what_found_nothing_to_strike_is_counted() -> None:
+    said = text(report(HISTORY, missed={"role-restarted": 3}))
+    assert re.search("faults that found nothing to strike *│ 3", said)
 
 
 def test_the_report_is_json() -> None:

@@ -35,7 +35,7 @@ def nothing_there(_rig: Rig, _dice: Random) -> Iterator[Harm]:
 
 def carried_out(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[list[AnyEvent], list[str]]:
+) -> tuple[list[AnyEvent], Troublemaker]:
     monkeypatch.setattr(trouble, "FAULTS", {found.name: found for found in (never_mended, nothing_there)})
     plan = {Lane.BROKER: [Planned(at=0.0, name=name, lasts=0.0, pick=1)]}
     journal = tmp_path / "journal"
@@ -43,19 +43,20 @@ def carried_out(
         maker = Troublemaker(plan, MagicMock(spec=Rig), noted)
         maker.start()
         maker.wait()
-    return list(read([journal])), maker.errors
+    return list(read([journal])), maker
 
 
 def test_harm_is_noted_though_it_could_not_be_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or the judge would take what it explains for a broken promise."""
-    (noted,), errors = carried_out("never-mended", tmp_path, monkeypatch)
+    (noted,), maker = carried_out("never-mended", tmp_path, monkeypatch)
     assert isinstance(noted, Fault)
     harms = ("target", "stopped", "cut_off", "unrenewed", "killed", "asked")
     assert {name: getattr(noted, name) for name in harms} == asdict(HARM)
-    assert errors == ["never-mended: RuntimeError: it does not start"]
+    assert maker.errors == ["never-mended: RuntimeError: it does not start"]
 
 
-def test_what_found_nothing_to_strike_is_no_fault_and_no_error(
+def test_what_found_nothing_to_strike_is_no_fault_and_no_error_but_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert carried_out("nothing-there", tmp_path, monkeypatch) == ([], [])
+    events, maker = carried_out("nothing-there", tmp_path, monkeypatch)
+    assert (events, maker.errors, maker.missed) == ([], [], ["nothing-there"])
