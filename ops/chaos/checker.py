@@ -91,7 +91,9 @@ def judge(events: Iterable[AnyEvent]) -> Verdict:
         late=len(late),
         condemned=sum(_condemned(past, excuses, job) for job in accepted),
         recovered=len({older.job for older, _ in cut_off} - bad),
-        recovery_seconds=sorted(round(max(0.0, younger.start - older.seen), 3) for older, younger in cut_off),
+        recovery_seconds=sorted(
+            round(younger.start - older.seen, 3) for older, younger in cut_off if older not in late
+        ),
         faults=dict(Counter(fault.name for fault in past.faults)),
         died=[
             f"{died.name} (pid {died.pid}, exit status {died.exit_status})"

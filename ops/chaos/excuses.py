@@ -11,7 +11,7 @@ from ops.chaos.past import CLOCKS, Past, Run
 
 _NOTICES = 1.25  # seconds until a worker that is well again has asked the ledger what it still holds
 _STOPS = 5.0  # seconds that a handler then gets to stop by itself
-_RETURNS = 2.0  # seconds after an outage of the ledger until everybody has it back
+_RETURNS = 2.0  # seconds until somebody who could not reach the ledger has asked it, once he can
 _TOLD = 10.0  # seconds within which a supervisor notes a death
 _WAKES = 2.0  # seconds in which what was stopped may find that it waited too long, and end
 _LOSSES = 3  # of a job alone in its process, after which it ends as a killer
@@ -43,7 +43,7 @@ class Excuses:
         self._endings = self._killings + list(_spells(past.faults, lambda fault: fault.killed))
         self._leavings = list(_spells(past.faults, lambda fault: fault.asked))
         self._stops = list(_spells(past.faults, lambda fault: fault.stopped))
-        self._ignorance = self._stops + list(_spells(past.faults, lambda fault: fault.cut_off))
+        self._cuts = list(_spells(past.faults, lambda fault: fault.cut_off))
         self._neglect = list(_spells(past.faults, lambda fault: fault.unrenewed))
         self._strikes = self._killings + list(_spells(filter(_at_workers, past.faults), _harmed))
         self._outages = [fault for fault in past.faults if fault.target == "ledger"]
@@ -79,8 +79,10 @@ class Excuses:
 
     def _knowing(self, taken: float) -> Iterator[tuple[Spell, float]]:
         """The times in which a process was kept from knowing what became of its jobs, and when it knew."""
-        for spell in self._ignorance:
+        for spell in self._stops:
             yield spell, self._learned(spell.until)
+        for spell in self._cuts:
+            yield spell, self._learned(spell.until + _RETURNS - _NOTICES)
         for spell in self._neglect:
             yield spell, self._learned(min(spell.until, taken))
 
@@ -105,7 +107,7 @@ class Excuses:
         return any(
             ending.pid == run.pid and ending.touches(run.start, ended) and run.seen <= ending.until + CLOCKS
             for ending in self._endings
-        ) or _concerns(self._ignorance + self._neglect, run.pid, run.start, ended)
+        ) or _concerns(self._stops + self._cuts + self._neglect, run.pid, run.start, ended)
 
 
 def _spells(faults: Iterable[Fault], pids: Callable[[Fault], Iterable[int]]) -> Iterator[Spell]:

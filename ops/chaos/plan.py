@@ -47,12 +47,9 @@ def draw(seed: int, seconds: float, faults: Iterable[Fault], pace: float = 1.0) 
 
 def _lane(seed: int, seconds: float, faults: list[Fault], gap: float) -> Iterator[Planned]:
     dice = Random(f"plan {seed} {faults[0].lane}")  # noqa: S311 - to be replayed, not to be secret
-    weights = [fault.weight for fault in faults]
     at = _FIRST + dice.uniform(0, gap)
-    while True:
-        fault = dice.choices(faults, weights)[0]
+    while fitting := [fault for fault in faults if at + fault.lasts[1] <= seconds]:
+        fault = dice.choices(fitting, [fault.weight for fault in fitting])[0]
         lasts = round(dice.uniform(*fault.lasts), 2)
-        if at + lasts > seconds:
-            return
         yield Planned(at=round(at, 2), name=fault.name, lasts=lasts, pick=dice.getrandbits(32))
         at += lasts + dice.uniform(0.5, 1.5) * gap

@@ -33,6 +33,7 @@ from ops.embedded.ports import free_ports
 from ops.embedded.postgres import SUPERUSER, PostgresServer
 from ops.embedded.program import Command
 from ops.embedded.servers import tail
+from worker.contract.queues import Pool
 from worker.settings import PREFIX, Settings
 
 SECOND_BEAT = "second-beat"
@@ -88,6 +89,7 @@ class Rig:
         self._environ = environ
         self._stack = ExitStack()
         self.leaving: set[int] = set()  # processes that were asked to
+        self.to_ledger_of: dict[str, Proxy] = {}  # by worker: wires that lead to the platform's
         self._kept: list[Kept] = []
         self.supervisor: Kept
         self.beat: Kept
@@ -131,16 +133,27 @@ class Rig:
         return [died for kept in self._kept for died in kept.deaths]
 
     @contextmanager
-    def second_worker(self, *queues: str) -> Iterator[str]:
-        """One more worker of some queues, for as long as a `with` block; its name."""
-        name = f"worker-{queues[0]}-second"
-        kept = self._keep(name, _WORKER_GRACE, "worker", *queues)
-        self.crew.join(name, lambda: kept.pid)
-        try:
-            yield name
-        finally:
-            self.crew.leave(name)
-            kept.stop()
+    def second_worker(self, *queues: str, pool: Pool | None = None) -> Iterator[str]:
+        """One more worker of some queues, for as long as a `with` block; its name.
+
+        It has a wire to the ledger of its own, which ends where the platform's begins.
+
+        Args:
+            queues: that it consumes.
+            pool: the queue table's otherwise.
+        """
+        name = f"worker-{queues[0]}-{pool or 'second'}"
+        words = ("worker", *queues, *(("--pool", pool) if pool else ()))
+        with Proxy(self.to_ledger.port) as wire:
+            kept = self._keep(name, _WORKER_GRACE, *words, wire=wire)
+            self.to_ledger_of[name] = wire
+            self.crew.join(name, lambda: kept.pid)
+            try:
+                yield name
+            finally:
+                self.crew.leave(name)
+                del self.to_ledger_of[name]
+                kept.stop()
 
     @contextmanager
     def superuser(self) -> Iterator[Connection]:
@@ -219,14 +232,14 @@ class Rig:
         self.crew.join(SECOND_BEAT, lambda: self.beat.pid)
         stack.callback(self._wake)
 
-    def _keep(self, name: str, grace: float, *words: str) -> Kept:
-        kept = Kept(name, self._logs, self._command(*words), grace)
+    def _keep(self, name: str, grace: float, *words: str, wire: Proxy | None = None) -> Kept:
+        kept = Kept(name, self._logs, self._command(*words, wire=wire or self.to_ledger), grace)
         self._kept.append(kept)
         return kept
 
-    def _command(self, *words: str) -> Command:
+    def _command(self, *words: str, wire: Proxy) -> Command:
         kept = {name: value for name, value in self._environ.items() if not name.startswith(PREFIX)}
-        ledger = _through(self._postgres.url, self.to_ledger.port)
+        ledger = _through(self._postgres.url, wire.port)
         given = {
             "HOME": str(self.home),
             "DATABASE_URL": ledger,

@@ -23,10 +23,16 @@ from ops.chaos.report import Report, Setting, text
 from ops.chaos.rig import Rig
 from ops.chaos.rig import running as platform
 from ops.chaos.trouble import Troublemaker
+from worker.contract.queues import Pool
 
 CLIENTS, RUNS = "clients.jsonl", "runs.jsonl"  # the histories: of those who submit, of handlers
 
-_SECOND = (("report", "database"), ("web", "email", "webhook"))  # queues of the second workers
+# The second workers: their queues and their pool, if it is not the table's.
+_SECOND: tuple[tuple[tuple[str, ...], Pool | None], ...] = (
+    (("report", "database"), None),
+    (("web", "email", "webhook"), None),
+    (("web",), "gevent"),
+)
 _CLIENTS = 32  # at once
 _CALM = 5.0  # seconds without faults at either end, to compare with
 _LAST_ANSWERS = 30.0  # seconds for what was submitted last
@@ -101,8 +107,8 @@ def act(course: Course, rig: Rig, folder: Path, say: Say = lambda _: None) -> Se
     """
     (folder / RUNS).touch(mode=0o600)
     with ExitStack() as stack:
-        for queues in _SECOND:  # so that there is somebody to take what a stopped worker holds
-            stack.enter_context(rig.second_worker(*queues))
+        for queues, pool in _SECOND:  # so that there is somebody to take what a stopped worker holds
+            stack.enter_context(rig.second_worker(*queues, pool=pool))
         journal = stack.enter_context(closing(Journal(folder / CLIENTS)))
         api = stack.enter_context(closing(Api(rig.api_port, rig.key, _CLIENTS)))
         stream = wishes(course.seed, str(folder / RUNS))

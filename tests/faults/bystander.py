@@ -77,9 +77,9 @@ class Bystander:
         """Its runs."""
         return [event for event in self.events() if isinstance(event, Started) and event.job == job_id]
 
-    def signs(self, job_id: str) -> int:
-        """How many signs of life its runs gave."""
-        ids = {run.run for run in self.started(job_id)}
+    def signs(self, job_id: str, attempt: int | None = None) -> int:
+        """How many signs of life its runs gave, or the run of one attempt."""
+        ids = {run.run for run in self.started(job_id) if attempt in {None, run.attempt}}
         return sum(isinstance(event, Alive) and event.run in ids for event in self.events())
 
     def done(self, job_id: str) -> list[Done]:

@@ -76,6 +76,28 @@ def test_the_outcome_of_a_worker_that_was_stopped_for_longer_than_its_lease_is_r
     assert [run.attempt for run in bystander.started(job_id)] == [1, 2]
 
 
+def test_the_outcome_of_a_worker_that_was_cut_off_from_the_ledger_is_refused(
+    rig: Rig, bystander: Bystander
+) -> None:
+    """It works on, for it cannot know; another worker takes the job over meanwhile."""
+    first = rig.crew.family("worker-report")
+    with rig.second_worker("report") as second:
+        send(first, signal.SIGSTOP)
+        try:
+            job_id = bystander.submit("report", seconds=LEASE + 5.0)
+            bystander.running([job_id])
+        finally:
+            send(first, signal.SIGCONT)
+        rig.to_ledger_of[second].cut()
+        eventually(lambda: len(bystander.started(job_id)) == 2, LEASE + 7.0)
+        signs = bystander.signs(job_id, attempt=1)
+        eventually(lambda: bystander.signs(job_id, attempt=1) > signs)
+        rig.to_ledger_of[second].restore()
+        bystander.succeeded([job_id])
+    assert bystander.outcomes(job_id) == ["lost", "succeeded"]
+    assert [run.attempt for run in bystander.started(job_id)] == [1, 2]
+
+
 def test_a_killer_among_others_ends_failed_and_its_neighbours_spend_nothing(bystander: Bystander) -> None:
     neighbours = [bystander.submit("webhook", seconds=4.0) for _ in range(3)]
     bystander.running(neighbours)
@@ -126,13 +148,18 @@ def _publish_as_bundle(rig: Rig, ids: list[str]) -> None:
         broker.publish([Bundle(id=uuid4(), messages=tuple(messages))])
 
 
-def test_nothing_due_waits_for_a_dead_beat_while_another_one_lives(rig: Rig, bystander: Bystander) -> None:
+def test_nothing_due_waits_for_a_silent_beat_while_another_one_lives(rig: Rig, bystander: Bystander) -> None:
+    """It is stopped, for the supervisor would start a killed one again before anything is due."""
     main = rig.crew.main("beat")
     assert main is not None
     due = datetime.now(UTC) + timedelta(seconds=1.5)
     ids = [bystander.submit(kind, options={"scheduled_at": due.isoformat()}) for kind in KINDS]
-    send([main], signal.SIGKILL)
-    for job in bystander.ended(ids):
+    send([main], signal.SIGSTOP)
+    try:
+        jobs = bystander.ended(ids, 15.0)
+    finally:
+        send([main], signal.SIGCONT)
+    for job in jobs:
         assert seconds_between(job["scheduled_at"], job["started_at"]) < 5.0
 
 

@@ -57,7 +57,16 @@ def ledger_frozen(rig: Rig, _dice: Random) -> Iterator[Harm]:
     send(processes, signal.SIGCONT)
 
 
-@fault(Lane.LEDGER, lasts=(11.0, 15.0))
+@fault(Lane.LEDGER, lasts=(9.0, 20.0))
+def ledger_hangs(rig: Rig, _dice: Random) -> Iterator[Harm]:
+    """Swallow what every connection to the ledger carries, for longer than a lease; then cut them all."""
+    rig.to_ledger.swallow()
+    yield _LEDGER
+    rig.to_ledger.cut()
+    rig.to_ledger.restore()
+
+
+@fault(Lane.LEDGER, lasts=(11.0, 60.0))
 def ledger_away(rig: Rig, _dice: Random) -> Iterator[Harm]:
     """Cut every connection to the ledger and refuse new ones, for longer than any patience."""
     rig.to_ledger.cut()

@@ -102,6 +102,18 @@ def worker_main_stopped(rig: Rig, dice: Random) -> Iterator[Harm]:
     send([main], signal.SIGCONT)
 
 
+@fault(Lane.PROCESSES, lasts=_LONGER_THAN_A_LEASE, weight=2)
+def worker_cut_off(rig: Rig, dice: Random) -> Iterator[Harm]:
+    """Cut one worker's wire to the ledger for longer than its lease, or swallow what it carries."""
+    name = dice.choice(sorted(rig.to_ledger_of))
+    family = _found(rig.crew.family(name))
+    wire = rig.to_ledger_of[name]
+    dice.choice((wire.cut, wire.swallow))()
+    yield Harm(name, cut_off=tuple(process.pid for process in family))
+    wire.cut()  # who still waits for what was swallowed learns that it is gone
+    wire.restore()
+
+
 @fault(Lane.PROCESSES, lasts=_LONGER_THAN_A_LEASE)
 def beat_stopped(rig: Rig, _dice: Random) -> Iterator[Harm]:
     """SIGSTOP one of the two beats, with whatever it has locked."""

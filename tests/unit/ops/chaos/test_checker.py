@@ -232,7 +232,7 @@ def test_a_pause_excuses_until_the_worker_must_have_noticed_and_no_longer() -> N
 
 def test_what_is_cut_off_from_the_ledger_may_go_on_until_it_has_it_back() -> None:
     assert beside(pause(cut_off=(1,)), taken=11.0, ends=26.0).valid
-    assert beside(pause(cut_off=(1,)), taken=11.0, ends=27.0).overlapping
+    assert beside(pause(cut_off=(1,)), taken=11.0, ends=27.5).overlapping
 
 
 def test_what_can_ask_the_ledger_learns_of_its_loss_whoever_renews_its_lease() -> None:
