@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from api import errors
 from api.errors import Problem, invalid
 from worker.contract import Scope
 from worker.contract.states import State
@@ -99,11 +100,5 @@ def whose(ledger: Ledger, client: Client, name: str | None, status: int = 400) -
 
 def scope_missing(scope: Scope | None, client: Client) -> Problem:
     """The key does not have a scope."""
-    return Problem(
-        403,
-        f"this needs a key with the scope {scope}; this one has {str(client.scopes) or 'none'}",
-        code="scope-missing",
-        title="The key does not have the scope for this",
-        headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},  # RFC 6750, 3.1
-        scope=scope,
-    )
+    held = str(client.scopes) or "none"
+    return errors.scope_missing(scope, f"this needs a key with the scope {scope}; this one has {held}")

@@ -33,7 +33,7 @@ from api.resources.jobs import Jobs, Publishing
 from api.resources.kinds import Kinds
 from api.resources.queues import Queues
 from api.waiting import Waiters
-from worker.catalog import Catalog
+from worker.catalog import Catalog, of_operators
 from worker.enqueue import Enqueuer
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
@@ -70,7 +70,7 @@ def create_app(deps: Deps) -> App:
         middleware=[
             RequestId(),
             Observation(deps.metrics),
-            Authentication(deps.ledger),
+            Authentication(deps.ledger, of_operators(deps.catalog)),
             *([Throttling(deps.rate_limiter)] if deps.rate_limiter else []),
             Authorization(OPERATIONS),
         ]

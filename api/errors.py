@@ -97,6 +97,18 @@ def invalid(status: int, refused: Refused) -> Problem:
     )
 
 
+def scope_missing(scope: Scope | None, detail: str) -> Problem:
+    """The key does not have a scope."""
+    return Problem(
+        403,
+        detail,
+        code="scope-missing",
+        title="The key does not have the scope for this",
+        headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},  # RFC 6750, 3.1
+        scope=scope,
+    )
+
+
 def install(app: App) -> None:
     """Make every error of the app a problem document."""
     app.set_error_serializer(_serialize)
@@ -139,6 +151,8 @@ def _refused(_req: Request, _resp: Response, error: Refused, _params: Params) ->
 
 
 def _not_allowed(error: KindNotAllowed) -> Problem:
+    if error.operator:
+        return scope_missing(Scope.OPERATE, error.reason)
     return Problem(
         403,
         error.reason,

@@ -44,6 +44,11 @@ def of_clients(catalog: Catalog) -> Catalog:
     return MappingProxyType({name: kind for name, kind in catalog.items() if not kind.internal})
 
 
+def of_operators(catalog: Catalog) -> frozenset[str]:
+    """The names of the kinds that need a key with the scope `operate`."""
+    return frozenset(name for name, kind in catalog.items() if kind.operator)
+
+
 def _packages(own: Iterable[str]) -> Iterator[ModuleType]:
     yield worker.kinds
     for entry in entry_points(group=ENTRY_POINTS):

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from worker.catalog import AnyKind, Catalog
 from worker.contract.rights import Rights
+from worker.contract.scopes import Scope
 from worker.contract.states import FINAL, LIVE, Priority, State
 from worker.ledger import followups, transitions, unique_keys
 from worker.ledger.followups import Followed
@@ -123,7 +124,10 @@ class KindNotAllowed(Refused):
     """The kind is none of those that the key may submit."""
 
     def __init__(self, kind: str, rights: Rights) -> None:
-        super().__init__("kind", f"this key may not submit {kind}; it may submit {str(rights) or 'nothing'}")
+        self.operator = kind in rights.withheld  # whether a scope is what the key lacks
+        allowed = f"this key may not submit {kind}; it may submit {str(rights) or 'nothing'}"
+        needed = f"{kind} is for operators: submit it with a key that has the scope {Scope.OPERATE}"
+        super().__init__("kind", needed if self.operator else allowed)
         self.rights = rights
 
 

@@ -12,10 +12,12 @@ from threading import Condition
 
 from cachetools import TTLCache, cached
 from loguru import logger
+from msgspec.structs import replace
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.applications import Params, Request, Response
 from api.errors import Problem
+from worker.contract.scopes import Scope
 from worker.ledger.clients import Client, client_of_key, note_use
 from worker.ledger.engines import Ledger
 
@@ -30,11 +32,18 @@ class Authentication:
 
     Args:
         ledger: knows the keys' digests.
+        operators: the kinds that need the scope `operate`.
         timer: tells the seconds for which a key is remembered.
     """
 
-    def __init__(self, ledger: Ledger, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        operators: frozenset[str] = frozenset(),
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._ledger = ledger
+        self._operators = operators
         # By digest, so that no key stays in memory. Of several requests with a new key one asks the ledger.
         self._client_of = cached(
             TTLCache[bytes, Client](_REMEMBERED, KEY_TTL, timer), key=_digest, condition=Condition()
@@ -59,7 +68,9 @@ class Authentication:
         if client is None:
             raise _unauthorized("the API key is unknown, revoked or expired", 'Bearer error="invalid_token"')
         self._note_use(client)
-        return client
+        if client.scopes.allow(Scope.OPERATE):
+            return client
+        return replace(client, rights=replace(client.rights, withheld=self._operators))
 
     def _note_use(self, client: Client) -> None:
         # Apart, for a ledger that only reads for now still knows who may read.

@@ -28,6 +28,9 @@ class KindDescription(msgspec.Struct, frozen=True, kw_only=True):
     short: Annotated[
         bool, Meta(description="Its jobs take milliseconds: from a backlog they run in bundles.")
     ]
+    operator: Annotated[
+        bool, Meta(description="Whether it takes a key with the scope `operate` to submit it.")
+    ]
     payload: Schema
     result: Annotated[Schema | None, Meta(description="null: it has none.")]
     allowed: Annotated[bool, Meta(description="Whether the key of this request may submit it.")] = True
@@ -43,6 +46,7 @@ class KindDescription(msgspec.Struct, frozen=True, kw_only=True):
             max_attempts=kind.max_attempts,
             deadline=kind.deadline,
             short=kind.short,
+            operator=kind.operator,
             payload=portable(msgspec.json.schema(kind.payload_type)),
             result=None if kind.result_type is None else portable(msgspec.json.schema(kind.result_type)),
         )

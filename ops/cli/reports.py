@@ -105,7 +105,9 @@ def preview(
     report = known.reports[_require(known, name)]
     suggested = output.suffix.removeprefix(".") if output else ""
     wanted: Any = format_ or (suggested if suggested in FORMATS else "pdf")
-    order = ReportOrder(report=name, format=wanted, params=_params(report, params), table=table)
+    order = ReportOrder(
+        report=name, format=wanted, params=_params(report, params), table=table, operator=True
+    )
     path = output or Path(f"{name}.{wanted}")
     rendered = _render(settings, known, order, path)
     for each, count in rendered.items():

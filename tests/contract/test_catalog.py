@@ -30,6 +30,7 @@ def _published(kind: AnyKind) -> dict[str, Any]:
         "max_attempts": kind.max_attempts,
         "deadline": kind.deadline,
         **({"short": True} if kind.short else {}),
+        **({"operator": True} if kind.operator else {}),
         "payload": msgspec.json.schema(kind.payload_type),
         "result": msgspec.json.schema(kind.result_type) if kind.result_type else None,
     }

@@ -55,6 +55,7 @@ class Kind(Generic[P, R]):
     deadline: float  # seconds that one attempt may run
     backoff: Backoff
     internal: bool = False  # the platform alone submits it
+    operator: bool = False  # of clients, those with a key of the scope `operate` alone submit it
     short: bool = False  # so short that what surrounds it costs more: its jobs may travel in bundles
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -81,6 +82,7 @@ def kind(
     deadline: float | None = None,
     backoff: Backoff | None = None,
     internal: bool = False,
+    operator: bool = False,
     short: bool = False,
 ) -> Callable[[Callable[P, R]], Kind[P, R]]:
     """Declare the decorated handler as a kind of job.
@@ -96,6 +98,8 @@ def kind(
         deadline: seconds that one attempt may run; the queue's where not given.
         backoff: the wait between attempts.
         internal: for the platform alone: to clients there is no such kind.
+        operator: for what is not a client's own to see or do: submitting it needs a key with the scope
+            `operate`.
         short: an attempt takes milliseconds, so a worker may take many of a backlog at once.
 
     Raises:
@@ -135,6 +139,7 @@ def kind(
             deadline=limit,
             backoff=backoff or Backoff(),
             internal=internal,
+            operator=operator,
             short=short,
         )
 

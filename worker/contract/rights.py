@@ -14,6 +14,7 @@ class Rights(msgspec.Struct, frozen=True):
     """The kinds that may be submitted: those that one of the patterns stands for."""
 
     patterns: tuple[str, ...] = (ALL,)  # `*`, `domain.*` or `domain.verb`; none: nothing may be submitted
+    withheld: frozenset[str] = frozenset()  # kinds that may not, whatever the patterns say: for operators
 
     @classmethod
     def of(cls, patterns: Iterable[str]) -> "Rights":
@@ -32,6 +33,8 @@ class Rights(msgspec.Struct, frozen=True):
 
     def allow(self, kind: str) -> bool:
         """Whether a kind, given by its name, may be submitted."""
+        if kind in self.withheld:
+            return False
         return not {ALL, kind, f"{kind.partition('.')[0]}.*"}.isdisjoint(self.patterns)
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from worker.definitions.parameter import Parameter
+from worker.definitions.source import LEDGER
 
 Format = Literal["text", "integer", "number", "percent", "date", "timestamp", "duration", "boolean"]
 
@@ -57,5 +58,17 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         dict[str, ReportTable], Meta(min_length=1, description="In their order; the first is the CSV's.")
     ]
     description: Annotated[str, Meta(description="What it tells, for those who submit jobs.")] = ""
+    operator: Annotated[
+        bool | None,
+        Meta(
+            description="Whether it is for operators alone, as report.oversee; unset: if it reads the ledger,"
+            " where everybody's jobs are."
+        ),
+    ] = None
     parameters: Annotated[dict[str, Parameter], Meta(description="What a job gives by name.")] = {}
     charts: Annotated[dict[str, Chart], Meta(description="In their order.")] = {}
+
+    @property
+    def for_operators(self) -> bool:
+        """Whether no client may have it rendered without the scope `operate`."""
+        return self.source == LEDGER if self.operator is None else self.operator

@@ -1,13 +1,17 @@
 """A key submits the kinds that its rights name, and reads everything of its client's."""
 
+from dataclasses import replace
 from uuid import uuid4
 
+import msgspec
 import pytest
-from falcon.testing import Result
+from falcon.testing import Result, TestClient
 
+from api.app import Deps, create_app
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
-from worker.contract import Rights
+from worker import catalog
+from worker.contract import Rights, Scopes
 
 IDLE = {"kind": "test.idle"}
 GREETING = {"kind": "test.greet", "payload": {"name": "Ada"}}
@@ -100,7 +104,66 @@ def test_the_list_of_kinds_tells_which_of_them_the_key_may_submit(new_caller: Ne
         return {kind["name"]: kind["allowed"] for kind in caller.get("/v1/kinds").json["kinds"]}
 
     free, bound = new_caller(), new_caller(Rights(("test.idle",)))
-    assert marks(free) == {"test.greet": True, "test.idle": True}
-    assert marks(bound) == {"test.greet": False, "test.idle": True}
+    assert marks(free).items() >= {"test.greet": True, "test.idle": True}.items()
+    assert [name for name, mark in marks(bound).items() if mark] == ["test.idle"]
     tag = free.get("/v1/kinds").headers["ETag"]
     assert bound.get("/v1/kinds", If_None_Match=tag).status_code == 200
+
+
+OVERSEE = {"kind": "report.oversee", "payload": {"report": "slowest"}}
+
+
+@pytest.fixture
+def http(deps: Deps) -> TestClient:
+    """With the kinds that there are, beside those of tests."""
+    kinds = {**catalog.of_clients(catalog.load()), **deps.catalog}
+    return TestClient(create_app(replace(deps, catalog=kinds)))
+
+
+@pytest.fixture
+def operator(new_caller: NewCaller) -> Caller:
+    return new_caller(scopes=Scopes.of(["operate"]))
+
+
+def assert_for_operators(answer: Result) -> None:
+    assert answer.status_code == 403, answer.text
+    assert (answer.json["type"], answer.json["scope"]) == ("urn:jobyard:scope-missing", "operate")
+    assert "report.oversee is for operators" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("patterns", [("*",), ("report.*",), ("report.oversee",)])
+def test_what_tells_of_everybodys_jobs_needs_an_operator_however_it_is_submitted(
+    operator: Caller, new_caller: NewCaller, patterns: tuple[str, ...]
+) -> None:
+    key = str(uuid4())
+    operator.accepted(OVERSEE, Idempotency_Key=key)
+    plain = new_caller(Rights(patterns), of=operator)  # of the same client: it is the key that counts
+    as_json = {"Content-Type": "application/json"}
+    for wish in (OVERSEE, OVERSEE | {"payload": {"report": {"$from": "x", "result": ""}}, "after": ["x"]}):
+        assert_for_operators(plain.submit(wish))
+        assert_for_operators(plain.submit(wish, Idempotency_Key=key))
+        batch = msgspec.json.encode({"jobs": [OVERSEE | {"name": "x"}, wish]})
+        assert_for_operators(plain.call("POST", "/v1/batches", as_json, body=batch))
+    assert len(operator.get("/v1/jobs").json["jobs"]) == 1
+
+
+def test_what_an_operator_submitted_runs_again_for_an_operator_alone(
+    operator: Caller, new_caller: NewCaller
+) -> None:
+    plain = new_caller(of=operator)
+    job_id = operator.accepted(OVERSEE)["id"]
+    assert plain.post(f"/v1/jobs/{job_id}/cancel").status_code == 200
+    assert_for_operators(plain.post(f"/v1/jobs/{job_id}/retry"))
+    meant = {"body": b'{"kind": "report.oversee"}', "headers": {"Content-Type": "application/json"}}
+    assert plain.call("POST", "/v1/jobs/retry", **meant).json["changed"] == 0
+    assert operator.call("POST", "/v1/jobs/retry", **meant).json["changed"] == 1
+
+
+def test_the_list_of_kinds_tells_which_are_for_operators(operator: Caller, new_caller: NewCaller) -> None:
+    def allowed(caller: Caller) -> dict[tuple[str, bool], bool]:
+        kinds = caller.get("/v1/kinds").json["kinds"]
+        return {(kind["name"], kind["operator"]): kind["allowed"] for kind in kinds if kind["name"][0] == "r"}
+
+    plain = new_caller()
+    assert allowed(plain) == {("report.oversee", True): False, ("report.render", False): True}
+    assert allowed(operator) == {("report.oversee", True): True, ("report.render", False): True}

@@ -16,6 +16,7 @@ from tests.unit.worker.adapters.report.pages import text_of
 from worker import definitions
 from worker.adapters.report import DefinedReports
 from worker.adapters.sql import Sources
+from worker.contract import Fatal
 from worker.contract.ports import RenderedReport, ReportOrder
 from worker.settings import Settings
 
@@ -48,9 +49,15 @@ def jobs(ledger: Engine) -> list[RowMapping]:
 def render(ledger: Engine, report: str, format_: Any, **wanted: Any) -> tuple[bytes, RenderedReport]:
     settings = Settings(database_url=ledger.url.render_as_string(hide_password=False))
     file = io.BytesIO()
-    order = ReportOrder(report=report, format=format_, **({"params": PERIOD} | wanted))
+    order = ReportOrder(report=report, format=format_, **({"params": PERIOD, "operator": True} | wanted))
     done = DefinedReports(KNOWN, Sources(settings, KNOWN)).render(order, file, lambda _: None)
     return file.getvalue(), done
+
+
+@pytest.mark.parametrize("report", SHIPPED)
+def test_no_clients_job_renders_what_tells_of_everybodys(ledger: Engine, report: str) -> None:
+    with pytest.raises(Fatal, match=r"for operators: submit it as report\.oversee"):
+        render(ledger, report, "csv", operator=False)
 
 
 def rows(ledger: Engine, report: str, table: str) -> list[dict[str, str]]:

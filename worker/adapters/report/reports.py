@@ -49,6 +49,11 @@ class DefinedReports:
     def render(self, order: ReportOrder, out: BinaryIO, between: Between) -> RenderedReport:
         """Read the report's source and write the file; see `Reports`."""
         report = self._find(order.report)
+        if report.for_operators and not order.operator:
+            raise Fatal(
+                f"the report {order.report!r} is for operators: submit it as report.oversee, with a key "
+                "that has the scope operate"
+            )
         wanted = _wanted(report, order)
         values = _bound(report, order.params)
         file = Writer(out)

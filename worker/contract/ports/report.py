@@ -14,6 +14,7 @@ class ReportOrder(msgspec.Struct, frozen=True, kw_only=True):
     report: str
     format: ReportFormat
     params: Mapping[str, Any] = {}
+    operator: bool = False  # whether it may be one that is for operators
     table: str | None = None  # of a CSV, which holds a single one; None: the report's first
 
 
@@ -39,7 +40,8 @@ class Reports(Protocol):
                 while a page is set; what it raises ends the rendering and is passed on.
 
         Raises:
-            Fatal: there is no such report, table or parameter, a value does not fit, or its definition or
-                layout is at fault; the text says what there is, or file and line.
+            Fatal: there is no such report, table or parameter, it is for operators and the order is not, a
+                value does not fit, or its definition or layout is at fault; the text says what there is, or
+                file and line.
             Retryable: the source is away or out of time.
         """

@@ -21,7 +21,7 @@ CONTENT_TYPES = MappingProxyType(
 )
 
 ReportName = Annotated[
-    str, Meta(pattern=NAME, description="A report that the operator defined.", examples=["activity"])
+    str, Meta(pattern=NAME, description="A report that the operator defined.", examples=["sales"])
 ]
 Format = Annotated[
     ReportFormat,
@@ -86,7 +86,13 @@ def render(payload: ReportRender, ctx: Context, reports: Reports) -> ReportRende
 
     All tables of a report show one state of its source. A report, table or parameter that does not exist
     fails the job at once, with a message that lists those there are; a source that is away is tried again.
+    One that is for operators takes `report.oversee`.
     """
+    return rendered(payload, ctx, reports, operator=False)
+
+
+def rendered(payload: ReportRender, ctx: Context, reports: Reports, *, operator: bool) -> ReportRendered:
+    """Render a report into an artifact of the job; `operator`: it may be one that is for operators."""
 
     def between(rows: int) -> None:
         ctx.check_cancelled()
@@ -94,16 +100,20 @@ def render(payload: ReportRender, ctx: Context, reports: Reports) -> ReportRende
 
     name = f"{payload.report}.{payload.format}"
     order = ReportOrder(
-        report=payload.report, format=payload.format, params=payload.params, table=payload.table
+        report=payload.report,
+        format=payload.format,
+        params=payload.params,
+        table=payload.table,
+        operator=operator,
     )
     with ctx.save_artifact(name, CONTENT_TYPES[payload.format]) as file:
-        rendered = reports.render(order, file, between)
+        done = reports.render(order, file, between)
     return ReportRendered(
         report=payload.report,
         format=payload.format,
         artifact=name,
-        rows=rendered.rows,
-        truncated=rendered.truncated,
-        bytes=rendered.bytes,
-        sha256=rendered.sha256,
+        rows=done.rows,
+        truncated=done.truncated,
+        bytes=done.bytes,
+        sha256=done.sha256,
     )

@@ -9,6 +9,7 @@ import pytest
 from tests.fakes import FakeContext
 from worker.contract import Cancelled, Fatal
 from worker.contract.ports import RenderedReport, ReportOrder
+from worker.kinds.report.oversee import ReportOversee, oversee
 from worker.kinds.report.render import ReportRender, render
 
 
@@ -57,6 +58,13 @@ def test_parameters_and_table_reach_the_report() -> None:
     render(payload, FakeContext(), reports)
     order = ReportOrder(report="sales", format="csv", params={"n": [1, 2]}, table="days")
     assert reports.orders == [order]
+
+
+def test_only_an_operators_job_may_ask_for_what_is_for_operators() -> None:
+    reports = FakeReports()
+    render(ReportRender(report="sales"), FakeContext(), reports)
+    oversee(ReportOversee(report="sales"), FakeContext(), reports)
+    assert [order.operator for order in reports.orders] == [False, True]
 
 
 def test_progress_is_told_in_rows() -> None:
