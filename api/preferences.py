@@ -4,9 +4,12 @@ import re
 
 from api.applications import Request, Response
 
-# The parts between commas; a quoted string may hold commas of its own.
-_PART = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+# The parts between commas; a quoted string may hold commas of its own, and one that nothing ends goes on to
+# the end. No quantifier gives back what it took, so a header is read once, whatever is in it.
+_PART = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))++', re.DOTALL)
 _WAIT = re.compile(r'\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:;.*)?', re.IGNORECASE | re.DOTALL)
+
+_LONGEST = 1000  # characters; nobody prefers so much
 
 
 def preferred_wait(req: Request, longest: float) -> int:
@@ -15,7 +18,9 @@ def preferred_wait(req: Request, longest: float) -> int:
     A preference is never an error: what makes no sense is passed over, and of two the first counts.
     """
     header = req.get_header("Prefer")
-    for part in _PART.findall(header) if header else ():
+    if header is None or len(header) > _LONGEST:
+        return 0
+    for part in _PART.findall(header):
         if asked := _WAIT.fullmatch(part):
             return min(int(asked[1]), int(longest))
     return 0
