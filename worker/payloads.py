@@ -46,19 +46,28 @@ class Refused(ValueError):  # noqa: N818 - reads as what happened
         self.reason = reason
 
 
-# msgspec says where at the end of its message, and which field in its middle.
-_WHERE = re.compile(r"^(.*?)(?: - at (?:`key` in )?`\$([^`]*)`)?$", re.DOTALL)
+# msgspec says where at the end of its message, and which field in its middle; either may quote the client, at
+# any length, so a message is cut before anything else looks at it.
+_LONGEST = 300  # characters of a reason, and of a path
+_AT = " - at `"
+_WHERE = re.compile(r"(?:key` in `)?\$([^`]*)`?")
 _SAID = re.compile(r"([a-z][a-z0-9_]*): ")  # how the checks of a payload itself begin
-_WHICH = re.compile(r" (?:unknown|required) field `(.*)`$", re.DOTALL)
+_WHICH = re.compile(r"Object (?:contains unknown|missing required) field `(.*)[`…]", re.DOTALL)
 
 
 def refusal(error: msgspec.ValidationError, root: str = "") -> Refused:
     """What msgspec found wrong, with the path of the field; `root` is where the checked value stands."""
-    found = _WHERE.match(str(error))
-    reason, path = found.groups(default="") if found else (str(error), "")
-    named = _WHICH.search(reason) or _SAID.match(reason)
-    field = root + path + (f".{named[1]}" if named else "")
+    reason, _, where = str(error).rpartition(_AT)
+    found = _WHERE.fullmatch(where[:_LONGEST])
+    reason = shortened(reason if found else str(error))
+    named = _WHICH.fullmatch(reason) or _SAID.match(reason)
+    field = root + (found[1] if found else "") + (f".{named[1]}" if named else "")
     return Refused(field.lstrip("."), reason)
+
+
+def shortened(text: str) -> str:
+    """What may quote a client, at a length that is worth reading."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -97,7 +106,7 @@ class Payloads:
         except RecursionError:
             raise Refused("payload", "is nested too deeply") from None
         except BadReference as error:
-            raise Refused(written(error.path), error.reason) from None
+            raise Refused(shortened(written(error.path)), shortened(error.reason)) from None
         except msgspec.ValidationError as error:
             raise refusal(error, "payload") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

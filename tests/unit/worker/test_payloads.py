@@ -1,5 +1,6 @@
 """Payloads that name what other jobs will have made, as they are checked when they are submitted."""
 
+import time
 from typing import Any
 from uuid import UUID
 
@@ -97,3 +98,31 @@ def test_a_pointer_must_lead_somewhere_in_the_others_result(pointer: str, reason
     else:
         with pytest.raises(Refused, match=reason):
             PAYLOADS.check_results(checked.content, {FETCH: "web.fetch"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "` unknown field `" * 60_000 + "z - at `$x",
+        " - at `$" * 120_000,
+        " - at `$" + "[" * 1_000_000,
+        "`" * 1_000_000,
+        " unknown field `" * 60_000,
+    ],
+    ids=["fields", "places", "brackets", "ticks", "unfinished fields"],
+)
+@pytest.mark.parametrize("more", [{}, {"timeout": {"$from": "fetch", "result": ""}}], ids=["plain", "refers"])
+def test_what_a_field_is_called_costs_no_time_and_is_not_repeated_at_length(
+    name: str, more: dict[str, Any]
+) -> None:
+    started = time.process_time()
+    found = refused("web.fetch", {"url": "https://example.com/", name: 1} | more)
+    assert time.process_time() - started < 2.0  # what looks at it over and over takes minutes
+    assert len(found.field) + len(found.reason) < 1000
+
+
+@pytest.mark.parametrize("name", ["x", "x.y", "", "x`y", "x\ny", "é" * 1000])
+def test_a_field_that_there_is_not_is_named(name: str) -> None:
+    found = refused("web.fetch", {"url": "https://example.com/", name: 1})
+    assert found.field.startswith(f"payload.{name[:200]}".rstrip("."))
+    assert found.reason.startswith(f"Object contains unknown field `{name[:200]}")
