@@ -4,7 +4,7 @@ Ten thousand jobs take a good part of a second to check, so the work is cut into
 other requests of the process have their turn.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, TypeVar
 from uuid import UUID
@@ -14,16 +14,17 @@ from msgspec import Meta
 
 from api.bodies import decode
 from api.cooperation import breathe
+from api.counting import MOST_JOBS
 from api.errors import FieldError, Problem
 from worker.enqueue import Enqueuer, JobName, KindNotAllowed, Refused, Submission, Tag
 from worker.ledger.clients import Client
 from worker.ledger.ids import new_id
 from worker.ledger.records import NewJob
 
-MOST_JOBS = 10_000
 MOST_LINKS = 50_000  # entries of `after` in one batch
 
 _SLICE = 100  # jobs between two breaths: some milliseconds
+_LARGE = 10_000  # bytes of a job before which there is a breath of its own
 _MOST_PROBLEMS = 100
 
 T = TypeVar("T")
@@ -95,16 +96,28 @@ def refusal(problems: Mapping[int, Refused]) -> Problem:
 
 
 def prepare(
-    raw: Sequence[msgspec.Raw], enqueuer: Enqueuer, client: Client, request_id: str, batch_id: UUID
+    raw: Sequence[msgspec.Raw],
+    enqueuer: Enqueuer,
+    client: Client,
+    *,
+    request_id: str,
+    batch_id: UUID,
+    largest: int,
 ) -> list[NewJob]:
-    """Make jobs of what a client sent.
+    """Make jobs of what a client sent; one may have `largest` bytes, as when it comes alone.
 
     Raises:
         Problem: 422, some of them cannot be accepted.
         KindNotAllowed: the key may not submit one of the kinds.
     """
     problems = Problems()
-    wishes = _each(raw, _decoded, problems)
+
+    def decoded(one: bytes) -> BatchJob:
+        if len(one) > largest:
+            raise Refused("", f"has {len(one)} bytes; a job may have {largest}, what is more is an artifact")
+        return decode(one, _JOBS)
+
+    wishes = _each(map(bytes, raw), len, decoded, problems)
     problems.settle()
     ids = [new_id() for _ in wishes]
     names = _names(wishes, ids, problems)
@@ -121,17 +134,19 @@ def prepare(
             batch_id=batch_id,
         )
 
-    jobs = _each(list(zip(wishes, ids, strict=True)), make, problems)
+    jobs = _each(zip(wishes, ids, strict=True), lambda wish: len(bytes(wish[0].payload)), make, problems)
     problems.settle()
     _refuse_twins(jobs, problems)
     problems.settle()
     return jobs
 
 
-def _each(given: Sequence[T], make: Callable[[T], U], problems: Problems) -> list[U]:
+def _each(
+    given: Iterable[T], size: Callable[[T], int], make: Callable[[T], U], problems: Problems
+) -> list[U]:
     made = []
     for place, one in enumerate(given):
-        if place % _SLICE == 0:
+        if place % _SLICE == 0 or size(one) > _LARGE:
             breathe()
         try:
             made.append(make(one))
@@ -143,10 +158,6 @@ def _each(given: Sequence[T], make: Callable[[T], U], problems: Problems) -> lis
 
 
 _JOBS = msgspec.json.Decoder(BatchJob)
-
-
-def _decoded(raw: msgspec.Raw) -> BatchJob:
-    return decode(bytes(raw), _JOBS)
 
 
 def _names(wishes: Sequence[BatchJob], ids: Sequence[UUID], problems: Problems) -> Mapping[str, UUID]:

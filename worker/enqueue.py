@@ -1,6 +1,6 @@
 """Accepting jobs: validate, then write them to the ledger. Publishing follows the commit."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -193,6 +193,7 @@ class Enqueuer:
             batch_id=batch_id,
             after=list(dict.fromkeys(after.values())),
             refers=payload.refers,
+            takes=payload.takes,
             followed=submission.callback is not None or batch_id is not None,
         )
 
@@ -257,15 +258,9 @@ def accept(
     """
     own = {job.id: Followed(job.id, job.kind, State.SCHEDULED) for job in jobs}
     others = {after for job in jobs for after in job.after} - own.keys()
-    known = {job.id: job for job in followups.follow(connection, others, client_id)} | own
-    linked, problems = [], {}
-    for place, job in enumerate(jobs):
-        try:
-            linked.append(_linked(job, known, payloads))
-        except Refused as refused:
-            problems[place] = refused
-    if problems:
-        raise RefusedJobs(problems)
+    # Once without locks, for the checks of many jobs take their time.
+    _all_linked(jobs, _by_id(followups.find(connection, others, client_id)) | own, payloads)
+    linked = _all_linked(jobs, _by_id(followups.follow(connection, others, client_id)) | own, None)
     wishes = {job.id: job.unique_key for job in jobs if job.unique_key}
     if holders := unique_keys.hold(connection, client_id, wishes):
         raise Standing(holders)
@@ -275,7 +270,25 @@ def accept(
     return accepted
 
 
-def _linked(job: NewJob, known: Mapping[UUID, Followed], payloads: Payloads) -> NewJob:
+def _by_id(found: Iterable[Followed]) -> dict[UUID, Followed]:
+    return {job.id: job for job in found}
+
+
+def _all_linked(
+    jobs: Sequence[NewJob], known: Mapping[UUID, Followed], payloads: Payloads | None
+) -> list[NewJob]:
+    linked, problems = [], {}
+    for place, job in enumerate(jobs):
+        try:
+            linked.append(_linked(job, known, payloads))
+        except Refused as refused:
+            problems[place] = refused
+    if problems:
+        raise RefusedJobs(problems)
+    return linked
+
+
+def _linked(job: NewJob, known: Mapping[UUID, Followed], payloads: Payloads | None) -> NewJob:
     if not job.after:
         return job
     for place, after in enumerate(job.after):
@@ -286,8 +299,8 @@ def _linked(job: NewJob, known: Mapping[UUID, Followed], payloads: Payloads) -> 
             raise Refused(
                 f"after[{place}]", f"it has {before.state} already, so this one could never begin; retry it"
             )
-    if job.refers:
-        payloads.check_results(job.payload, {after: known[after].kind for after in job.after})
+    if payloads is not None:
+        payloads.check_results(job.takes, {after: known[after].kind for after in job.after})
     unmet = [after for after in job.after if known[after].state is not State.SUCCEEDED]
     return msgspec.structs.replace(job, unmet=unmet)
 

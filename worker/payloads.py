@@ -14,12 +14,14 @@ from uuid import UUID
 import msgspec
 
 from worker.catalog import AnyKind, Catalog
+from worker.contract.extent import DEEPEST, is_shallow, values_in
 from worker.contract.payload import Payload
 from worker.contract.references import (
     MARK,
     BadReference,
     Path,
     Reference,
+    Taken,
     references_in,
     replaced,
     written,
@@ -30,6 +32,7 @@ _REFERRING = "with what the jobs before it have made"  # the description of a pa
 _AN_ARTIFACT = "00000000-0000-7000-8000-000000000000"
 _PLAIN: tuple[object, ...] = ("x", 1, True, [], {})
 _TRIES = 16
+_MOST_VALUES = 10_000  # of a payload that holds references, each of which is looked at
 
 
 class Refused(ValueError):  # noqa: N818 - reads as what happened
@@ -76,6 +79,7 @@ class Checked(msgspec.Struct, frozen=True):
     content: bytes  # JSON
     description: str  # without secrets
     refers: bool  # it holds references
+    takes: tuple[Taken, ...] = ()  # those of them that are to results
 
 
 class Payloads:
@@ -96,8 +100,12 @@ class Payloads:
         Raises:
             Refused: it does not fit.
         """
+        content = bytes(raw)
+        if not is_shallow(content):
+            raise Refused("payload", f"is nested too deeply: it has more than {DEEPEST} levels")
         try:
-            if f'"{MARK}"'.encode() in bytes(raw):
+            if f'"{MARK}"'.encode() in content:
+                _require_few_values(content)
                 document = msgspec.json.decode(raw)
                 if references := references_in(document):
                     return self._checked(kind, document, references, after)
@@ -113,16 +121,20 @@ class Payloads:
             # Inside a raw payload only the decoder of its kind looks at the text of strings.
             raise Refused("payload", f"holds text that is no Unicode: {error}") from None
 
-    def check_results(self, content: bytes, kinds: Mapping[UUID, str]) -> None:
-        """Check that the results which an accepted payload refers to can exist.
+    def check_results(self, taken: Iterable[Taken], kinds: Mapping[UUID, str]) -> None:
+        """Check that the results which an accepted payload takes can exist.
+
+        Args:
+            taken: of the payload.
+            kinds: of the other jobs; what one makes that is not among them is not looked at.
 
         Raises:
-            Refused: the kind of the other job has no such result.
+            Refused: the kind of another job has no such result.
         """
-        for path, reference in references_in(msgspec.json.decode(content)).items():
-            kind = self._catalog.get(kinds[UUID(reference.job)])
-            if kind is not None and reference.pointer is not None:
-                _check_result(kind, path, reference.pointer)
+        for each in taken:
+            kind = self._catalog.get(kinds.get(each.job, ""))
+            if kind is not None:
+                _check_result(kind, each)
 
     def _checked(
         self,
@@ -137,7 +149,13 @@ class Payloads:
                 raise BadReference(path, f"{reference.job!r} is none of the jobs in `after`")
             named[(*path, MARK)] = str(after[reference.job])
         self._try(kind, document, references)
-        return Checked(msgspec.json.encode(replaced(document, named)), _REFERRING, refers=True)
+        takes = tuple(
+            Taken(path=path, job=after[reference.job], pointer=reference.pointer)
+            for path, reference in references.items()
+            if reference.pointer is not None
+        )
+        content = msgspec.json.encode(replaced(document, named))
+        return Checked(content, _REFERRING, refers=True, takes=takes)
 
     def _try(self, kind: AnyKind, document: object, references: Mapping[Path, Reference]) -> None:
         others = {path: _stand_ins(kind, path, reference) for path, reference in references.items()}
@@ -182,9 +200,19 @@ def _concerns(field: str, path: Path) -> bool:
     return len(steps) >= len(path) and all(step in ("...", str(wanted)) for step, wanted in pairs)
 
 
-def _check_result(kind: AnyKind, path: Path, pointer: tuple[str, ...]) -> None:
+def _check_result(kind: AnyKind, taken: Taken) -> None:
+    where = shortened(written(taken.path))
     if kind.result_type is None:
-        raise Refused(written(path), f"result: {kind.name} has no result")
-    if not reach(kind.result_type, pointer):
-        name = "/" + "/".join(pointer)
-        raise Refused(written(path), f"result: the result of {kind.name} has no {name}")
+        raise Refused(where, f"result: {kind.name} has no result")
+    if not reach(kind.result_type, taken.pointer):
+        name = shortened("/" + "/".join(taken.pointer))
+        raise Refused(where, f"result: the result of {kind.name} has no {name}")
+
+
+def _require_few_values(content: bytes) -> None:
+    if (count := values_in(content)) > _MOST_VALUES:
+        raise Refused(
+            "payload",
+            f"holds references among {count} values, of which {_MOST_VALUES} are looked through at most;"
+            " put what is many into an artifact",
+        )

@@ -10,10 +10,11 @@ from sqlalchemy import Connection, RowMapping
 from api.acting import act_on_all
 from api.answers import answer, revalidate
 from api.applications import Request, Response
-from api.batching import MOST_JOBS, BatchSubmission, prepare, refusal
+from api.batching import BatchSubmission, prepare, refusal
 from api.bodies import JSON, NDJSON, chunks, decode, media_type
 from api.cooperation import breathe
-from api.errors import Problem, invalid
+from api.counting import MOST_JOBS, require_few, too_many
+from api.errors import Problem
 from api.idempotency import IdempotencyKey, idempotency_key, remembered
 from api.identifiers import parse_id
 from api.live_jobs import LiveJobs
@@ -82,7 +83,14 @@ class Batches:
             callback=checked_callback(wish.callback),
             tags=wish.tags,
         )
-        jobs = prepare(wish.jobs, self._enqueuer, client, req.context.request_id, batch.id)
+        jobs = prepare(
+            wish.jobs,
+            self._enqueuer,
+            client,
+            request_id=req.context.request_id,
+            batch_id=batch.id,
+            largest=self._settings.api_max_body,
+        )
         made = self._accept(batch, jobs, key)
         self._wait(made, client, seconds)
         with self._ledger.write() as connection:
@@ -102,6 +110,7 @@ class Batches:
         if media_type(req) not in {JSON, NDJSON}:
             raise Problem(415, f"send a batch as {JSON}, or its jobs alone, one a line, as {NDJSON}")
         body = b"".join(chunks(req, self._settings.api_max_batch))
+        require_few(body, lines=media_type(req) == NDJSON)
         if media_type(req) == JSON:
             return body, decode(body, _BATCHES)
         return body, BatchSubmission(jobs=_lines(body))
@@ -263,5 +272,5 @@ def _lines(body: bytes) -> list[msgspec.Raw]:
     except RecursionError:
         raise Problem(400, "the body is nested too deeply") from None
     if not 1 <= len(jobs) <= MOST_JOBS:
-        raise invalid(422, Refused("jobs", f"are {len(jobs)}; a batch has 1 to {MOST_JOBS}"))
+        raise too_many(len(jobs))
     return jobs

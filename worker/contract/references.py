@@ -7,6 +7,8 @@ is what payloads call an artifact by.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -24,6 +26,14 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     job: str  # its id, or its name inside of a batch
     pointer: tuple[str, ...] | None = None  # into its result
     artifact: str | None = None  # its name
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of another job's result that a payload takes, once its job is known."""
+
+    path: Path  # where it stands in the payload
+    job: UUID
+    pointer: tuple[str, ...]
 
 
 class BadReference(ValueError):  # noqa: N818 - reads as what it is
@@ -54,14 +64,10 @@ def references_in(document: object) -> dict[Path, Reference]:
     return found
 
 
-def replaced(document: object, values: Mapping[Path, object], path: Path = ()) -> object:
-    """The payload with each of these places filled."""
-    if path in values:
-        return values[path]
-    if isinstance(document, dict):
-        return {name: replaced(value, values, (*path, name)) for name, value in document.items()}
-    if isinstance(document, list):
-        return [replaced(value, values, (*path, index)) for index, value in enumerate(document)]
+def replaced(document: Any, values: Mapping[Path, object]) -> Any:
+    """The payload with each of these places filled; what is not on the way to one is left as it is."""
+    for path, value in values.items():
+        document = _with(document, path, value)
     return document
 
 
@@ -85,6 +91,14 @@ def written(path: Path) -> str:
     """A path as errors show it: `payload.attachments[0].artifact`."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return "payload" + "".join(steps)
+
+
+def _with(document: Any, path: Path, value: object) -> Any:
+    if not path:
+        return value
+    copy = document.copy()
+    copy[path[0]] = _with(document[path[0]], path[1:], value)
+    return copy
 
 
 def _objects(value: object, path: Path) -> Iterator[tuple[Path, dict[str, object]]]:

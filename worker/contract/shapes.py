@@ -1,6 +1,7 @@
 """Shapes: what a payload's or a result's type says of a place inside of it."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from msgspec import inspect
@@ -19,7 +20,7 @@ def reach(root: object, path: Sequence[str | int]) -> list[inspect.Type]:
     Returns:
         Several where the types are a union; none where there can be no such place.
     """
-    found = [inspect.type_info(root)]
+    found = [_type_info(root)]
     for step in path:
         found = [inner for outer in found for inner in _inside(outer, step)]
     return found
@@ -37,6 +38,9 @@ def examples(type_: inspect.Type) -> Iterator[Any]:
         yield type_.values[0]
     elif isinstance(type_, inspect.EnumType):
         yield next(iter(type_.cls)).value
+
+
+_type_info = lru_cache(maxsize=256)(inspect.type_info)  # a millisecond for a large type
 
 
 def _inside(type_: inspect.Type, step: str | int) -> Iterator[inspect.Type]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from worker.contract.states import FINAL, State
 from worker.ledger.rows import uuid_array
@@ -61,6 +61,10 @@ def take(connection: Connection, limit: int) -> Taken:
 
 # ── dependencies ──────────────────────────────────────────────────────────────────────────────────────
 
+_FIND = text("""
+    SELECT id, kind, state FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) AND client_id = :client_id
+""")
+
 # In the order of their ids, so that two who follow the same jobs do not wait for each other.
 _LOCK = text("""
     SELECT id, kind, state FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) AND client_id = :client_id
@@ -78,6 +82,11 @@ class Followed(msgspec.Struct, frozen=True):
     state: State
 
 
+def find(connection: Connection, ids: Collection[UUID], client_id: UUID) -> list[Followed]:
+    """A client's jobs as they are for now; what is not the client's is left out."""
+    return _followed(connection, _FIND, ids, client_id) if ids else []
+
+
 def follow(connection: Connection, ids: Collection[UUID], client_id: UUID) -> list[Followed]:
     """Have the ends of a client's jobs noted; what is not the client's is left out.
 
@@ -85,12 +94,18 @@ def follow(connection: Connection, ids: Collection[UUID], client_id: UUID) -> li
     """
     if not ids:
         return []
-    rows = connection.execute(_LOCK, {"ids": uuid_array(sorted(ids)), "client_id": client_id})
-    found = [Followed(row.id, row.kind, State(row.state)) for row in rows]
+    found = _followed(connection, _LOCK, ids, client_id)
     live = [job.id for job in found if job.state not in FINAL]
     if live:
         connection.execute(_FOLLOW, {"ids": uuid_array(live)})
     return found
+
+
+def _followed(
+    connection: Connection, query: TextClause, ids: Collection[UUID], client_id: UUID
+) -> list[Followed]:
+    rows = connection.execute(query, {"ids": uuid_array(sorted(ids)), "client_id": client_id})
+    return [Followed(row.id, row.kind, State(row.state)) for row in rows]
 
 
 _DEPEND = text("""

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from worker.contract.references import Taken
 from worker.contract.states import Priority, State
 
 
@@ -40,6 +41,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     after: list[UUID] = []  # jobs that must succeed before it
     unmet: list[UUID] = []  # those of them that have not yet
     refers: bool = False  # its payload names results of theirs
+    takes: tuple[Taken, ...] = ()  # which, and where
     followed: bool = False  # something follows from its end
 
 

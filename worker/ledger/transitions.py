@@ -56,6 +56,7 @@ def enqueue(connection: Connection, jobs: Sequence[NewJob]) -> dict[UUID, Accept
 
 def _new_row(job: NewJob) -> dict[str, object]:
     fields = msgspec.structs.asdict(job)
+    del fields["takes"]
     return fields | {
         "priority": job.priority.rank,
         "payload": job.payload.decode(),

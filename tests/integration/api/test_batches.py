@@ -254,3 +254,18 @@ def test_ten_thousand_jobs_are_accepted_in_a_moment(caller: Caller, ledger: Ledg
     began = time.monotonic()
     assert caller.post(f"/v1/batches/{batch['id']}/cancel").json["counts"] == {"cancelled": 10_000}
     assert time.monotonic() - began < 20.0
+
+
+def test_a_job_of_a_batch_is_no_larger_than_one_that_comes_alone(caller: Caller) -> None:
+    large = HELLO | {"payload": {"name": "Ada", "nested": {"x": [1] * 11_000}}}
+    assert caller.submit(large).status_code == 413
+    found = problems(submit(caller, {"jobs": [HELLO, large]}))
+    assert found.keys() == {"jobs[1]"}
+    assert "a job may have 20000" in found["jobs[1]"]
+
+
+@pytest.mark.parametrize(("media", "body"), [(JSON, b'{"jobs":[%s]}' % b",".join([b"{}"] * 300_000)),
+                                             (NDJSON, b"{}\n" * 300_000)])  # fmt: skip
+def test_far_too_many_jobs_are_refused_at_once(caller: Caller, media: str, body: bytes) -> None:
+    answer = caller.call("POST", "/v1/batches", {"Content-Type": media}, body=body)
+    assert problems(answer) == {"jobs": "are more than 10000; a batch has 1 to 10000"}

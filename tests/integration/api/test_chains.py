@@ -4,10 +4,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from tests.integration.api.conftest import NewCaller, Settle
 from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
 from tests.integration.api.test_batches import problems, submit
+from worker.ledger.engines import Ledger
+from worker.payloads import Payloads
 
 HELLO: dict[str, Any] = {"kind": "test.greet", "payload": {"name": "Ada"}}
 
@@ -148,3 +151,22 @@ def test_a_callback_that_no_kind_can_deliver_holds_nothing_up(
     worker.succeed(worker.claim(first), {"text": "hello"})
     settle()
     assert caller.job(job["id"])["state"] == "queued"
+
+
+def test_no_job_is_locked_while_what_is_taken_of_it_is_checked(
+    caller: Caller, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checking takes as long as the client likes, and a locked job could not end meanwhile."""
+    first = caller.accepted()["id"]
+    check, looked = Payloads.check_results, []
+
+    def looking(*given: Any) -> None:
+        with ledger.write() as other:
+            locked = text("SELECT 1 FROM jobs WHERE id = CAST(:id AS uuid) FOR NO KEY UPDATE NOWAIT")
+            looked.append(other.execute(locked, {"id": first}).scalar())
+        check(*given)
+
+    monkeypatch.setattr(Payloads, "check_results", looking)
+    text_of_it = {"$from": first, "result": "/text"}
+    caller.accepted(HELLO | {"after": [first], "payload": {"name": text_of_it}})
+    assert looked == [1]

@@ -80,6 +80,25 @@ def test_very_deep_payloads_are_refused() -> None:
         PAYLOADS.check(CATALOG["web.fetch"], msgspec.Raw(deep), AFTER)
 
 
+@pytest.mark.parametrize("marked", [{}, {"mark": {"$from": "fetch", "result": ""}}])
+def test_a_payload_is_as_deep_as_everybody_can_read_and_no_deeper(marked: dict[str, Any]) -> None:
+    def order(levels: int) -> dict[str, Any]:
+        deep: list[Any] = []
+        for _ in range(levels - 3):  # the payload, its params and the innermost are levels too
+            deep = [deep]
+        return {"report": "sales", "params": marked | {"deep": deep}}
+
+    assert check("report.render", order(100)).content
+    assert refused("report.render", order(101)).field == "payload"
+
+
+def test_references_stand_among_few_values() -> None:
+    params = {"mark": {"$from": "fetch", "result": ""}, "many": [0] * 9_000}
+    assert check("report.render", {"report": "sales", "params": params}).refers
+    params["many"] = [0] * 20_000
+    assert "into an artifact" in refused("report.render", {"report": "sales", "params": params}).reason
+
+
 @pytest.mark.parametrize(
     ("pointer", "reason"),
     [
@@ -94,10 +113,10 @@ def test_a_pointer_must_lead_somewhere_in_the_others_result(pointer: str, reason
         "email.send", {"to": ["a@b.example"], "subject": "s", "text": {"$from": "fetch", "result": pointer}}
     )
     if reason is None:
-        PAYLOADS.check_results(checked.content, {FETCH: "web.fetch"})
+        PAYLOADS.check_results(checked.takes, {FETCH: "web.fetch"})
     else:
         with pytest.raises(Refused, match=reason):
-            PAYLOADS.check_results(checked.content, {FETCH: "web.fetch"})
+            PAYLOADS.check_results(checked.takes, {FETCH: "web.fetch"})
 
 
 @pytest.mark.parametrize(

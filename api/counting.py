@@ -1,0 +1,74 @@
+"""Counting the jobs of a batch before memory is taken for them.
+
+Thirty megabytes of `0,0,0,…` are sixteen million jobs, and as many objects of Python. What is counted here is
+skipped by the decoder and not kept.
+"""
+
+import threading
+from typing import Any
+
+import msgspec
+
+from api.errors import invalid
+from worker.enqueue import Refused, refusal
+
+MOST_JOBS = 10_000
+
+_SMALL = 256 * 1024  # bytes of a body that cannot hold so many that it matters
+
+
+class _Left(threading.local):
+    """How many more jobs a batch may have; a decoder goes through a body without a break."""
+
+    jobs = 0
+
+
+_left = _Left()
+
+
+class _TooMany(ValueError):  # noqa: N818 - reads as what it is
+    pass
+
+
+class _Job(msgspec.Struct):
+    """Anything that is an object."""
+
+    def __post_init__(self) -> None:
+        _left.jobs -= 1
+        if _left.jobs < 0:
+            raise _TooMany
+
+
+class _Batch(msgspec.Struct):
+    jobs: list[_Job] = []
+
+
+_BATCH: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Batch)
+_LINE: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Job)
+
+
+def require_few(body: bytes, *, lines: bool) -> None:
+    """Let a batch pass that has no more jobs than it may, in JSON, or line by line.
+
+    A small one always passes: what it holds is for those to say who look at every job.
+
+    Raises:
+        Problem: 422, it has more.
+        Refused: one of its jobs is no object.
+    """
+    if len(body) <= _SMALL:
+        return
+    _left.jobs = MOST_JOBS
+    try:
+        _LINE.decode_lines(body) if lines else _BATCH.decode(body)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, _TooMany):
+            raise too_many(f"more than {MOST_JOBS}") from None
+        raise refusal(error, "jobs" if lines else "") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return  # which the caller finds out too, and says
+
+
+def too_many(count: object) -> Exception:
+    """The problem of a batch with so many jobs."""
+    return invalid(422, Refused("jobs", f"are {count}; a batch has 1 to {MOST_JOBS}"))

@@ -1,0 +1,45 @@
+"""A batch of far too many jobs is refused before it takes memory."""
+
+import tracemalloc
+from contextlib import suppress
+
+import pytest
+
+from api.counting import MOST_JOBS, require_few
+from api.errors import Problem
+from worker.enqueue import Refused
+
+JOB = b'{"kind": "test.idle", "payload": {"a": [1, {"b": "]"}]}}'
+
+
+def body(job: bytes, count: int, *, lines: bool) -> bytes:
+    return b"\n".join([job] * count) if lines else b'{"jobs": [' + b",".join([job] * count) + b"]}"
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_as_many_as_a_batch_may_have_pass(*, lines: bool) -> None:
+    require_few(body(JOB, MOST_JOBS, lines=lines), lines=lines)
+    with pytest.raises(Problem, match="422") as problem:
+        require_few(body(JOB, MOST_JOBS + 1, lines=lines), lines=lines)
+    assert problem.value.description == "jobs: are more than 10000; a batch has 1 to 10000"
+
+
+@pytest.mark.parametrize("lines", [False, True])
+@pytest.mark.parametrize("job", [b"0", b"{}", b"[]", b'{"kind":""}', b'""'])
+def test_a_refusal_takes_no_memory(job: bytes, *, lines: bool) -> None:
+    sent = body(job, 1_000_000, lines=lines)
+    tracemalloc.start()
+    try:
+        with pytest.raises((Problem, Refused)):
+            require_few(sent, lines=lines)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "sent", [b"{" * 300_000, b"\xff" * 300_000, b'{"jobs": 5}' + b" " * 300_000, b"[" * 300_000]
+)
+def test_what_is_no_batch_is_left_to_those_who_read_it(sent: bytes) -> None:
+    with suppress(Refused):  # neither a crash, nor a word about how many
+        require_few(sent, lines=False)
