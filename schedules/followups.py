@@ -1,6 +1,6 @@
 """What follows from the end of a job: others begin or fail, a batch is over, and a client is told of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from loguru import logger
@@ -44,16 +44,17 @@ class FollowUps:
         followups.fail_dependents(connection, _reasons(taken))
         for job in ended:
             if job.callback is not None:
-                self._tell(connection, job.client_id, {"job": str(job.id)}, job.request_id)
+                about = {"job": job.id, "finished_at": job.finished_at}
+                self._tell(connection, job.client_id, about, job.request_id)
         self._finish_batches(connection, {job.batch_id for job in ended if job.batch_id is not None})
 
     def _finish_batches(self, connection: Connection, ids: Iterable[UUID]) -> None:
         for batch in batches.finish(connection, sorted(ids)):
             if batch["callback"] is not None:
-                self._tell(connection, batch["client_id"], {"batch": str(batch["id"])}, None)
+                self._tell(connection, batch["client_id"], {"batch": batch["id"]}, None)
 
     def _tell(
-        self, connection: Connection, client_id: UUID, about: dict[str, str], request_id: str | None
+        self, connection: Connection, client_id: UUID, about: Mapping[str, object], request_id: str | None
     ) -> None:
         try:
             job = self._enqueuer.prepare(submission(CALLBACK, about), client_id, request_id)

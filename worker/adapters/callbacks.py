@@ -58,13 +58,13 @@ class SignedCallbacks:
         self._ledger = ledger
         self._schemes = ("https://", "http://") if plain_http else ("https://",)
 
-    def of_job(self, job_id: UUID, message_id: str) -> CallbackMessage:
+    def of_job(self, job_id: UUID, message_id: str, finished_at: datetime | None = None) -> CallbackMessage:
         """See `worker.contract.ports.Callbacks`."""
         with self._reading() as connection:
             job = jobs.find(connection, job_id)
             if job is None:
                 raise Fatal("the job was pruned meanwhile")
-            if job["state"] not in FINAL:
+            if job["state"] not in FINAL or finished_at not in {None, job["finished_at"]}:
                 raise Fatal("the job was run again meanwhile; its next end has a callback of its own")
             keys = webhook_secrets.live(connection, job["client_id"])
         event = _event(f"job.{State(job['state'])}", job["finished_at"], _job(job))

@@ -5,6 +5,7 @@ takes notes away and does what follows in one transaction, so that it happens on
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -20,7 +21,7 @@ _TAKE = text("""
 """)
 
 _ENDED = text("""
-    SELECT id, client_id, kind, state, callback, batch_id, request_id FROM jobs
+    SELECT id, client_id, kind, state, finished_at, callback, batch_id, request_id FROM jobs
     WHERE id = ANY(CAST(:ids AS uuid[]))
 """)
 
@@ -32,6 +33,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     client_id: UUID
     kind: str
     state: State
+    finished_at: datetime | None  # None: it was run again
     callback: str | None
     batch_id: UUID | None
     request_id: str | None

@@ -16,7 +16,7 @@ from tests.awaiting import eventually
 from tests.integration.callbacks.conftest import End
 from tests.integration.web_fetch.servers import Request, WebServer, page, web_server
 from worker.contract.states import FINAL, State
-from worker.ledger import batches, jobs, webhook_secrets
+from worker.ledger import batches, jobs, transitions, webhook_secrets
 from worker.ledger.batches import NewBatch
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
@@ -80,6 +80,14 @@ def delivery_state(ledger: Ledger, about: UUID) -> str | None:
     return state
 
 
+def state_of(ledger: Ledger, job_id: UUID) -> str:
+    with ledger.write() as connection:
+        job = jobs.find(connection, job_id)
+    assert job
+    state: str = job["state"]
+    return state
+
+
 @pytest.fixture
 def receiver(tls: ssl.SSLContext) -> Iterator[tuple[WebServer, list[bytes]]]:
     """A client's server, and the answers that it gives first; afterwards it says 204."""
@@ -140,6 +148,30 @@ def test_what_fails_is_tried_again_under_the_same_id(
     job = ended(ledger, job_id)
     assert {request.headers["webhook-id"] for request in server.requests} == {str(job["id"])}
     assert (job["state"], job["attempt"]) == ("succeeded", 3)
+
+
+def test_an_end_that_was_retried_is_told_no_more(
+    ledger: Ledger,
+    end: End,
+    receiver: tuple[WebServer, list[bytes]],
+    secret: str,
+    hurry: Callable[[], bool],
+) -> None:
+    server, answers = receiver
+    answers.append(page(500))
+    job_id = end(State.FAILED, callback=server.url)
+    eventually(lambda: delivery_state(ledger, job_id) == "retrying", PATIENCE)
+    first = delivery(ledger, job_id)["id"]
+    with ledger.write() as connection:
+        transitions.run_again(connection, job_id, "client acme")
+        transitions.cancel(connection, job_id, "client acme")
+    eventually(lambda: hurry() and len(server.requests) == 2, PATIENCE)
+    eventually(lambda: state_of(ledger, first) == "failed", PATIENCE)
+    assert [verified(request, secret)["type"] for request in server.requests] == [
+        "job.failed",
+        "job.cancelled",
+    ]
+    assert server.requests[1].headers["webhook-id"] != str(first)
 
 
 def test_a_retry_after_is_waited_for(

@@ -11,7 +11,7 @@ from tests.integration.callbacks.conftest import End
 from worker.adapters.callbacks import LARGEST_RESULT, SignedCallbacks
 from worker.contract import Fatal, Retryable
 from worker.contract.states import State
-from worker.ledger import accounts, batches, clients, transitions
+from worker.ledger import accounts, batches, clients, jobs, transitions
 from worker.ledger.batches import NewBatch
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
@@ -113,6 +113,25 @@ def test_there_must_be_something_to_tell(ledger: Ledger, callbacks: SignedCallba
         transitions.run_again(connection, job_id, "client acme")
     with pytest.raises(Fatal, match="run again"):
         callbacks.of_job(job_id, "m")
+
+
+def test_a_callback_tells_of_no_later_end(
+    ledger: Ledger, client: Client, callbacks: SignedCallbacks, end: End
+) -> None:
+    job_id = end(State.FAILED, callback=URL, client_id=client.id)
+    with ledger.write() as connection:
+        first = jobs.find(connection, job_id)
+        assert first
+        assert callbacks.of_job(job_id, "m", first["finished_at"]).body
+        transitions.run_again(connection, job_id, "client acme")
+    with ledger.write() as connection:
+        transitions.cancel(connection, job_id, "client acme")
+        second = jobs.find(connection, job_id)
+    assert second
+    with pytest.raises(Fatal, match="its next end has a callback of its own"):
+        callbacks.of_job(job_id, "m", first["finished_at"])
+    assert callbacks.of_job(job_id, "m", second["finished_at"]).body
+    assert callbacks.of_job(job_id, "m").body  # as an older beat submitted it
 
 
 def test_a_client_that_was_removed_is_told_nothing(

@@ -1,6 +1,7 @@
 """`webhook.deliver`: tell a client that its job or its batch has ended. The platform alone submits it."""
 
 import random
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -36,6 +37,13 @@ class Deliver(Payload, frozen=True, kw_only=True):
     batch: Annotated[
         UUID | None, Meta(description="A batch whose jobs have all ended.", examples=[_EXAMPLE])
     ] = None
+    finished_at: Annotated[
+        Annotated[datetime, Meta(tz=True)] | None,
+        Meta(
+            description="Which end of the job is told, for one that is run again ends again; unset: any.",
+            examples=["2026-11-22T12:00:00Z"],
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuse both and none."""
@@ -69,7 +77,7 @@ def deliver(payload: Deliver, ctx: Context, callbacks: Callbacks, fetcher: Fetch
     try carries the id of this job as its `webhook-id`.
     """
     if payload.job is not None:
-        message = callbacks.of_job(payload.job, ctx.job_id)
+        message = callbacks.of_job(payload.job, ctx.job_id, payload.finished_at)
     else:
         assert payload.batch is not None  # noqa: S101 - the payload has one of them
         message = callbacks.of_batch(payload.batch, ctx.job_id)

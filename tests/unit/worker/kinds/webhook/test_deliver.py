@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -19,10 +20,9 @@ BATCH = UUID("0190a7c0-0000-7000-8000-000000000002")
 class FakeCallbacks:
     """Says what it was asked for."""
 
-    def of_job(self, job_id: UUID, message_id: str) -> CallbackMessage:
-        return CallbackMessage(
-            url="https://a/", headers={"webhook-id": message_id}, body=f"j{job_id}".encode()
-        )
+    def of_job(self, job_id: UUID, message_id: str, finished_at: datetime | None = None) -> CallbackMessage:
+        body = f"j{job_id} {finished_at}".encode()
+        return CallbackMessage(url="https://a/", headers={"webhook-id": message_id}, body=body)
 
     def of_batch(self, batch_id: UUID, message_id: str) -> CallbackMessage:
         return CallbackMessage(
@@ -103,6 +103,12 @@ def test_it_posts_once_and_follows_no_redirect() -> None:
     assert (request.method, request.body) == ("POST", f"b{BATCH}".encode())
     assert (request.max_redirects, request.timeout) == (0, 7.0)
     assert request.headers["webhook-id"] == FakeContext().job_id
+
+
+def test_it_tells_of_the_end_that_it_was_submitted_for() -> None:
+    receiver, moment = FakeReceiver(200), datetime(2026, 11, 22, tzinfo=UTC)
+    deliver(Deliver(job=JOB, finished_at=moment), FakeContext(), FakeCallbacks(), receiver)
+    assert receiver.requests[0].body == f"j{JOB} {moment}".encode()
 
 
 @pytest.mark.parametrize("payload", ["{}", f'{{"job": "{JOB}", "batch": "{BATCH}"}}'])
