@@ -14,7 +14,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from ops.embedded.ports import free_ports
 from tests.awaiting import eventually
 from tests.integration.callbacks.conftest import End
-from tests.integration.web_fetch.servers import Request, WebServer, page, web_server
+from tests.integration.web_fetch.servers import Request, WebServer, certificates, page, web_server
 from worker.contract.states import FINAL, State
 from worker.ledger import batches, jobs, transitions, webhook_secrets
 from worker.ledger.batches import NewBatch
@@ -229,6 +229,18 @@ def test_a_receiver_that_was_away_is_told_when_it_is_back(
         eventually(lambda: hurry() and server.requests, PATIENCE)
         assert verified(server.requests[0], secret)["data"]["id"] == str(job_id)
     assert ended(ledger, job_id)["state"] == "succeeded"
+
+
+def test_a_receiver_has_time_to_mend_its_certificate(ledger: Ledger, end: End, tmp_path: Path) -> None:
+    unknown, _ = certificates(tmp_path, "IP:127.0.0.1")
+    with web_server(lambda _: page(204), tls=unknown) as server:
+        job_id = end(callback=server.url)
+        eventually(lambda: delivery_state(ledger, job_id) in {"retrying", "failed"}, PATIENCE)
+        job = delivery(ledger, job_id)
+        assert (job["state"], job["attempt"]) == ("retrying", 1)
+        assert "the certificate of 127.0.0.1 is not valid" in job["error"]["message"]
+    with ledger.write() as connection:
+        transitions.cancel(connection, job["id"], "test")
 
 
 def test_a_batch_is_told_of_once(

@@ -37,7 +37,7 @@ class Call:
         """The call that follows an answer with a Location (RFC 9110, section 15.4).
 
         Raises:
-            Fatal: the Location is no URL that can be fetched.
+            Unfetchable: the Location is no URL that can be fetched.
         """
         call = self._reading() if self._becomes_get(status) else self
         # http.client takes the bytes of headers for Latin-1; what is not ASCII in a Location is UTF-8.

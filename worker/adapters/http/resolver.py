@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from worker.adapters.http.addresses import AddressGuard
 from worker.adapters.http.budget import Budget
 from worker.adapters.http.url import Url
-from worker.contract import Fatal, Retryable
+from worker.contract import Retryable
+from worker.contract.ports import Unfetchable
 
 LOOKUPS = 64  # at once in one process; those of names whose servers do not answer fill it up first
 
@@ -36,7 +37,7 @@ class Resolver:
         """The addresses of a URL's host, in the order to try them (RFC 6724).
 
         Raises:
-            Fatal: one of them may not be reached. It is not named: that would map the inside.
+            Unfetchable: one of them may not be reached. It is not named: that would map the inside.
             Retryable: the name cannot be resolved now.
         """
         try:
@@ -44,9 +45,9 @@ class Resolver:
         except socket.gaierror as error:
             raise Retryable(f"{url.host} cannot be resolved: {error.strerror}") from error
         except ValueError as error:
-            raise Fatal(f"{url.host} is not the name of a host") from error
+            raise Unfetchable(f"{url.host} is not the name of a host") from error
         if not all(self._guard.permits(address.sockaddr[0]) for address in found):
-            raise Fatal(f"{url.host} is not on the public network, and the operator has not allowed it")
+            raise Unfetchable(f"{url.host} is not on the public network, and the operator has not allowed it")
         return found
 
     def _look_up(self, url: Url, budget: Budget) -> list[Address]:

@@ -6,7 +6,7 @@ from urllib.parse import urljoin
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from worker.contract import Fatal
+from worker.contract.ports import Unfetchable
 
 PORTS = {"http": 80, "https": 443}
 
@@ -25,21 +25,21 @@ class Url:
         """Take a URL apart.
 
         Raises:
-            Fatal: it is none that can be fetched. Its text, which may hold secrets, is not repeated.
+            Unfetchable: it is none that can be fetched. Its text, which may hold secrets, is not repeated.
         """
         try:
             parts = parse_url(text)
         except LocationParseError:
-            raise Fatal("the URL cannot be parsed") from None
+            raise Unfetchable("the URL cannot be parsed") from None
         host = (parts.host or "").strip("[]")
         if parts.scheme not in PORTS:
-            raise Fatal("only http and https URLs can be fetched")
+            raise Unfetchable("only http and https URLs can be fetched")
         if parts.auth is not None:
-            raise Fatal("credentials in a URL are refused; send an Authorization header")
+            raise Unfetchable("credentials in a URL are refused; send an Authorization header")
         if not host.strip(".") or "%" in host:
-            raise Fatal("the URL names no host that can be reached")
+            raise Unfetchable("the URL names no host that can be reached")
         if parts.port == 0:
-            raise Fatal("the URL names port 0, which no server can listen on")
+            raise Unfetchable("the URL names port 0, which no server can listen on")
         return cls(parts.scheme, host, parts.port or PORTS[parts.scheme], parts.request_uri)
 
     def join(self, reference: str) -> "Url":
@@ -47,7 +47,7 @@ class Url:
         try:
             return Url.parse(urljoin(str(self), reference))
         except ValueError:
-            raise Fatal(f"{self.host} redirects to a URL that cannot be parsed") from None
+            raise Unfetchable(f"{self.host} redirects to a URL that cannot be parsed") from None
 
     @property
     def origin(self) -> tuple[str, str, int]:

@@ -23,7 +23,7 @@ from worker.contract.ports.mail import (
 )
 from worker.contract.ports.report import RenderedReport, ReportFormat, ReportOrder, Reports
 from worker.contract.ports.upkeep import Pruned, Pruner
-from worker.contract.ports.web import Fetched, Fetcher, FetchRequest
+from worker.contract.ports.web import Fetched, Fetcher, FetchRequest, Unfetchable
 
 __all__ = [
     "LONGEST_SUBJECT",
@@ -52,5 +52,6 @@ __all__ = [
     "StatementExecutor",
     "TableLoader",
     "Templates",
+    "Unfetchable",
     "one_line",
 ]

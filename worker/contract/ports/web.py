@@ -6,6 +6,12 @@ from typing import Protocol
 
 import msgspec
 
+from worker.contract.errors import Fatal
+
+
+class Unfetchable(Fatal):
+    """The URL is none that can be fetched, or leads where it must not: whatever the server does."""
+
 
 class FetchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request, redirects included."""
@@ -44,6 +50,7 @@ class Fetcher(Protocol):
                 it raises ends the exchange and is passed on.
 
         Raises:
-            Fatal: the URL, an address it resolves to, or the size of the body is not allowed.
+            Unfetchable: the URL, or an address that it resolves to, is not allowed.
+            Fatal: what the server shows cannot be accepted: its certificate, the size of its answer.
             Retryable: the network or the server failed in a way that another attempt may cure.
         """

@@ -18,7 +18,7 @@ from worker.contract import (
     kind,
     seconds,
 )
-from worker.contract.ports import CallbackMessage, Callbacks, Fetched, Fetcher, FetchRequest
+from worker.contract.ports import CallbackMessage, Callbacks, Fetched, Fetcher, FetchRequest, Unfetchable
 
 TIMEOUT = seconds(20)  # for a try; Standard Webhooks recommends 15 to 30
 GONE = 410
@@ -73,16 +73,16 @@ def deliver(payload: Deliver, ctx: Context, callbacks: Callbacks, fetcher: Fetch
     """Post how a job or a batch ended to its callback URL, signed after Standard Webhooks.
 
     Any 2xx is success, and redirects are not followed. Everything else is tried again for a day, not sooner
-    than the `Retry-After` of the answer says (an hour at most). 410 ends it: the client wants no more. Every
-    try carries the id of this job as its `webhook-id`.
+    than the `Retry-After` of the answer says (an hour at most). 410 ends it: the client wants no more; and so
+    does a URL that may not be reached. Every try carries the id of this job as its `webhook-id`.
     """
     if payload.job is not None:
         message = callbacks.of_job(payload.job, ctx.job_id, payload.finished_at)
     else:
         assert payload.batch is not None  # noqa: S101 - the payload has one of them
         message = callbacks.of_batch(payload.batch, ctx.job_id)
-    with fetcher.fetch(_request(message, ctx), ctx.check_cancelled) as answer:
-        _judge(answer, ctx.attempt)
+    answer = _posted(_request(message, ctx), ctx, fetcher)
+    _judge(answer, ctx.attempt)
     return Delivered(status=answer.status)
 
 
@@ -96,6 +96,16 @@ def _request(message: CallbackMessage, ctx: Context) -> FetchRequest:
         max_bytes=1,  # the body of the answer is not read
         max_redirects=0,
     )
+
+
+def _posted(request: FetchRequest, ctx: Context, fetcher: Fetcher) -> Fetched:
+    try:
+        with fetcher.fetch(request, ctx.check_cancelled) as answer:
+            return answer
+    except Unfetchable:
+        raise
+    except Fatal as error:  # an expired certificate, say: its owner has a day to mend it
+        raise Retryable(str(error)) from error
 
 
 def _judge(answer: Fetched, attempt: int) -> None:

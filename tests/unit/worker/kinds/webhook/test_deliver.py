@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import FakeContext
 from worker.contract import Fatal, Retryable
-from worker.contract.ports import CallbackMessage, Fetched, FetchRequest
+from worker.contract.ports import CallbackMessage, Fetched, FetchRequest, Unfetchable
 from worker.kinds.webhook.deliver import BACKOFF, MAX_ATTEMPTS, Deliver, Delivered, deliver
 
 JOB = UUID("0190a7c0-0000-7000-8000-000000000001")
@@ -60,6 +60,30 @@ def test_anything_else_is_tried_again_after_a_wait_of_the_kinds(status: int) -> 
     with pytest.raises(Retryable, match=f"the receiver answered {status}") as failure:
         attempt(FakeReceiver(status))
     assert failure.value.after is None
+
+
+class Broken:
+    """A receiver that no answer comes from."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    @contextmanager
+    def fetch(self, _request: FetchRequest, _check: Callable[[], None]) -> Iterator[Fetched]:
+        raise self._error
+        yield
+
+
+def test_a_certificate_that_is_not_valid_is_tried_again() -> None:
+    receiver = Broken(Fatal("the certificate of a is not valid: certificate has expired"))
+    with pytest.raises(Retryable, match="certificate has expired"):
+        deliver(Deliver(job=JOB), FakeContext(), FakeCallbacks(), receiver)
+
+
+def test_a_url_that_may_not_be_reached_is_final() -> None:
+    receiver = Broken(Unfetchable("a is not on the public network"))
+    with pytest.raises(Unfetchable):
+        deliver(Deliver(job=JOB), FakeContext(), FakeCallbacks(), receiver)
 
 
 def test_410_is_final() -> None:
