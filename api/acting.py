@@ -35,11 +35,16 @@ def act(
     Returns:
         The job's state after it; None where nothing changed.
     """
-    owner_id = client.reach or jobs.owner_of(connection, job_id) or client.id
+    owner_id = owner_of(connection, job_id, client)
     after = act_on_all(
         connection, transition, name, [job_id], subject=str(job_id), client=client, owner_id=owner_id
     )
     return after.get(job_id)
+
+
+def owner_of(connection: Connection, job_id: UUID, client: Client) -> UUID:
+    """Whose a job is that a client means: its own, where it reaches no further or there is no such job."""
+    return client.reach or jobs.owner_of(connection, job_id) or client.id
 
 
 def act_on_all(

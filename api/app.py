@@ -14,7 +14,7 @@ from api.applications import App
 from api.cache import Cache, NoCache
 from api.follower import Follower
 from api.limits import RateLimiter
-from api.live_jobs import LiveJobs
+from api.live_jobs import Cap, NoCap
 from api.metrics import Metrics
 from api.middleware.authentication import Authentication
 from api.middleware.authorization import Authorization
@@ -59,7 +59,7 @@ class Deps:
     waiters: Waiters
     metrics: Metrics
     rate_limiter: RateLimiter | None = None
-    live_jobs: LiveJobs | None = None
+    live_jobs: Cap = field(default_factory=NoCap)
     draining: Callable[[], bool] = lambda: False  # whether the process stops
     cache: Cache = field(default_factory=NoCache)
 
@@ -102,10 +102,10 @@ def _resources(deps: Deps) -> Mapping[str, object]:
     return {
         "/v1/jobs": jobs,
         "/v1/jobs/cancel": CancelJobs(ledger, follower),
-        "/v1/jobs/retry": RetryJobs(ledger),
+        "/v1/jobs/retry": RetryJobs(ledger, deps.live_jobs),
         "/v1/jobs/{job_id}": OneJob(follower, settings.api_max_wait),
         "/v1/jobs/{job_id}/cancel": Cancel(ledger, follower),
-        "/v1/jobs/{job_id}/retry": Retry(ledger),
+        "/v1/jobs/{job_id}/retry": Retry(ledger, deps.live_jobs),
         "/v1/jobs/{job_id}/artifacts/{name}": JobArtifact(storage, ledger),
         "/v1/batches": Batches(
             settings=settings,

@@ -26,6 +26,7 @@ _NO_RIGHT = (
     " tells what it may submit."
 )
 _TOO_MANY = "Too many requests with this key, or too many live jobs of its client."
+_MORE_THAN_MAY_LIVE = "or these are more jobs than a client may have at once (`more-than-may-live`)."
 _NO_JOB = "This client has no such job."
 _NO_BATCH = "This client has no such batch."
 _ACT_PROBLEMS = {422: "A field cannot be accepted, or the filter is empty."}
@@ -67,7 +68,10 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             summary="Run all of one's failed and cancelled jobs again that fit a filter",
             scope=Scope.SUBMIT,
             answers={200: ("How many were meant, and how many changed.", Acted)},
-            problems=_ACT_PROBLEMS,
+            problems={
+                422: f"A field cannot be accepted, or the filter is empty; {_MORE_THAN_MAY_LIVE}",
+                429: _TOO_MANY,
+            },
             body=FilteredAct,
         ),
         ("/v1/batches", "post"): Operation(
@@ -78,7 +82,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
                 403: _NO_RIGHT,
                 404: "The batch that the Idempotency-Key stands for was pruned.",
                 422: "Some jobs cannot be accepted, `errors` tells which; or the Idempotency-Key came with"
-                " another request.",
+                f" another request; {_MORE_THAN_MAY_LIVE}",
                 429: _TOO_MANY,
             },
             headers=(IDEMPOTENCY_KEY, PREFER),
@@ -125,6 +129,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
                 403: _NO_RIGHT,
                 404: _NO_JOB,
                 409: "It is in another state, its payload was pruned, or another job holds its unique key.",
+                429: _TOO_MANY,
             },
         ),
         ("/v1/jobs/{job_id}/artifacts/{name}", "get"): Operation(

@@ -16,7 +16,7 @@ from api import cooperation
 from api.app import Deps, create_app
 from api.cache import Cache, NoCache, RedisCache
 from api.limits import RateLimiter
-from api.live_jobs import LiveJobs
+from api.live_jobs import LiveJobs, NoCap
 from api.metrics import Metrics
 from api.waiting import Waiters
 from api.wakeups import Wakeups
@@ -102,7 +102,7 @@ class Api:
             waiters=self._waiters,
             metrics=Metrics(CollectorRegistry()),
             rate_limiter=self._limiter,
-            live_jobs=self._live_jobs,
+            live_jobs=self._live_jobs or NoCap(),
             draining=lambda: self.draining,
             cache=_cache(settings),
         )

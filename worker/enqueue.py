@@ -1,6 +1,6 @@
 """Accepting jobs: validate, then write them to the ledger. Publishing follows the commit."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -247,9 +247,20 @@ class Standing(Exception):  # noqa: N818 - as above
 
 
 def accept(
-    connection: Connection, payloads: Payloads, client_id: UUID, jobs: Sequence[NewJob]
+    connection: Connection,
+    payloads: Payloads,
+    client_id: UUID,
+    jobs: Sequence[NewJob],
+    admit: Callable[[UUID, int], None],
 ) -> dict[UUID, Accepted]:
     """Write prepared jobs of a client, all or none of them; as `enqueue`, and their chains and keys too.
+
+    Args:
+        connection: of an open transaction.
+        payloads: checks what chains refer to.
+        client_id: whose jobs they are.
+        jobs: what to write.
+        admit: called with the client and the number of jobs once all else is well; may refuse by raising.
 
     Raises:
         RefusedJobs: one comes after what is no job of the client's or can never succeed, or refers to a
@@ -264,6 +275,7 @@ def accept(
     wishes = {job.id: job.unique_key for job in jobs if job.unique_key}
     if holders := unique_keys.hold(connection, client_id, wishes):
         raise Standing(holders)
+    admit(client_id, len(jobs))
     accepted: dict[UUID, Accepted] = {}
     for start in range(0, len(linked), _SLICE):
         accepted |= transitions.enqueue(connection, linked[start : start + _SLICE])

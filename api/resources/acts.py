@@ -1,5 +1,6 @@
 """`/v1/jobs/cancel` and `/v1/jobs/retry`: acting on all jobs that fit a filter."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from api.bodies import decode, read_json
 from api.cooperation import breathe
 from api.filters import NARROWING, Wanted, listing
 from api.follower import Follower
+from api.live_jobs import Cap
 from api.queries import page_start, page_token
 from worker.contract.states import FINAL, LIVE, State
 from worker.enqueue import Refused
@@ -86,10 +88,12 @@ class RetryJobs:
 
     Args:
         ledger: makes them queued again; dispatch publishes them.
+        live_jobs: caps what a client has at once.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, live_jobs: Cap) -> None:
         self._ledger = ledger
+        self._live_jobs = live_jobs
 
     def on_post(self, req: Request, resp: Response) -> None:
         """Run them again, each under its id; those of kinds that the key may not submit are left alone."""
@@ -98,10 +102,19 @@ class RetryJobs:
         meant, more = _meant(self._ledger, asked, client, _AGAIN)
         # The oldest first, for others come after them.
         rows = [row for row in reversed(meant) if client.rights.allow(row.kind)]
-        acted = _acted(
-            self._ledger, transitions.run_all_again, "jobs.retry", asked=asked, rows=rows, client=client
-        )
-        _answer(resp, asked, len(rows), sum(map(len, acted)), more)
+        changed = 0
+        if not asked.dry_run:
+            changed = self._again(asked, rows, client)
+        _answer(resp, asked, len(rows), changed, more)
+
+    def _again(self, asked: FilteredAct, rows: Sequence[Row[Any]], client: Client) -> int:
+        with self._live_jobs.admission() as admit:
+            for owner_id, count in Counter(row.client_id for row in rows).items():
+                admit(owner_id, count)
+            acted = _acted(
+                self._ledger, transitions.run_all_again, "jobs.retry", asked=asked, rows=rows, client=client
+            )
+            return sum(map(len, acted))
 
 
 def _read(req: Request, states: frozenset[State]) -> FilteredAct:

@@ -17,7 +17,7 @@ from api.counting import MOST_JOBS, require_few, too_many
 from api.errors import Problem
 from api.idempotency import IdempotencyKey, idempotency_key, remembered
 from api.identifiers import parse_id
-from api.live_jobs import LiveJobs
+from api.live_jobs import Cap
 from api.metrics import Metrics
 from api.preferences import applied, preferred_wait
 from api.representations import AcceptedBatch, Batch, batch_path
@@ -50,7 +50,7 @@ class Batches:
         ledger: accepts.
         waiters: learn when a batch ended.
         metrics: counts.
-        live_jobs: caps what a client has at once; None: nothing does.
+        live_jobs: caps what a client has at once.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Batches:
         ledger: Ledger,
         waiters: Waiters,
         metrics: Metrics,
-        live_jobs: LiveJobs | None = None,
+        live_jobs: Cap,
     ) -> None:
         self._settings = settings
         self._enqueuer = enqueuer
@@ -118,13 +118,11 @@ class Batches:
     def _accept(self, batch: NewBatch, jobs: list[NewJob], key: IdempotencyKey | None) -> UUID:
         """Commit the batch; returns its id, or that of the earlier one that the key stands for."""
         try:
-            with self._ledger.write() as connection:
+            with self._live_jobs.admission() as admit, self._ledger.write() as connection:
                 if key is not None and (earlier := remembered(connection, batch.client_id, key, batch.id)):
                     return earlier
-                if self._live_jobs is not None:
-                    self._live_jobs.admit(batch.client_id, len(jobs))
                 batches.add(connection, batch)
-                accept(connection, self._enqueuer.payloads, batch.client_id, jobs)
+                accept(connection, self._enqueuer.payloads, batch.client_id, jobs, admit)
         except RefusedJobs as refused:
             problems = refused.problems
         except Standing as standing:

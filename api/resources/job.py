@@ -1,10 +1,11 @@
 """`/v1/jobs/{job_id}`: one job, and what its client can do to it."""
 
-from api.acting import act
+from api.acting import act, owner_of
 from api.answers import answer_accepted, answer_job, revalidate
 from api.applications import Request, Response
 from api.errors import Problem
 from api.follower import Follower, parse_job_id, read_job
+from api.live_jobs import Cap
 from api.preferences import applied, preferred_wait
 from api.representations import Job
 from worker.contract.states import FINAL, State
@@ -71,18 +72,22 @@ class Retry:
 
     Args:
         ledger: makes it queued again; dispatch publishes it.
+        live_jobs: caps what a client has at once.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, live_jobs: Cap) -> None:
         self._ledger = ledger
+        self._live_jobs = live_jobs
 
     def on_post(self, req: Request, resp: Response, job_id: str) -> None:
         """Run a failed or cancelled job again, under its id, with one more attempt."""
         client: Client = req.context.client
         wanted = parse_job_id(job_id)
-        with self._ledger.write() as connection:
+        with self._live_jobs.admission() as admit, self._ledger.write() as connection:
             require_right(read_job(connection, wanted, client.reach).kind, client.rights)
             again = act(connection, transitions.run_all_again, "job.retry", wanted, client)
+            if again is not None:
+                admit(owner_of(connection, wanted, client), 1)
             job = read_job(connection, wanted, client.reach)
         if again is None:
             raise _not_again(job)

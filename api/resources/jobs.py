@@ -18,7 +18,7 @@ from api.errors import Problem
 from api.filters import Wanted, listing
 from api.follower import Follower
 from api.idempotency import IdempotencyKey, idempotency_key, remembered
-from api.live_jobs import LiveJobs
+from api.live_jobs import Cap
 from api.metrics import Metrics
 from api.preferences import applied, preferred_wait
 from api.queries import page_start, page_token, query
@@ -63,7 +63,7 @@ class Jobs:
         publisher: publishes behind the answer.
         follower: waits.
         metrics: counts.
-        live_jobs: caps what a client has at once; None: nothing does.
+        live_jobs: caps what a client has at once.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Jobs:
         publisher: Publishing,
         follower: Follower,
         metrics: Metrics,
-        live_jobs: LiveJobs | None = None,
+        live_jobs: Cap,
     ) -> None:
         self._settings = settings
         self._enqueuer = enqueuer
@@ -133,12 +133,12 @@ class Jobs:
     def _accept(self, job: NewJob, key: IdempotencyKey | None) -> Accepted | UUID:
         """Commit the job; where its key stands for an earlier one, the id of that."""
         try:
-            with self._ledger.write() as connection:
+            with self._live_jobs.admission() as admit, self._ledger.write() as connection:
                 if key is not None and (earlier := remembered(connection, job.client_id, key, job.id)):
                     return earlier
-                if self._live_jobs is not None:
-                    self._live_jobs.admit(job.client_id)
-                accepted = enqueue.accept(connection, self._enqueuer.payloads, job.client_id, [job])[job.id]
+                accepted = enqueue.accept(connection, self._enqueuer.payloads, job.client_id, [job], admit)[
+                    job.id
+                ]
         except RefusedJobs as refused:
             raise refused.problems[0] from None
         if job.published:

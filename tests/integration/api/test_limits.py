@@ -11,12 +11,14 @@ import pytest
 from falcon.testing import TestClient
 
 from api.app import Deps, create_app
+from api.errors import Problem
 from api.limits import RateLimiter
 from api.live_jobs import LiveJobs
 from ops.embedded.ports import free_ports
 from tests.awaiting import eventually
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller
+from tests.integration.api.test_acts import act
 from tests.integration.api.test_batches import submit
 from worker.ledger import jobs
 from worker.ledger.engines import Ledger
@@ -193,15 +195,90 @@ def test_what_is_accepted_while_it_is_counted_counts() -> None:
     client = uuid4()
 
     def count() -> dict[UUID, int]:
-        live.admit(client)
+        admit(live, client)
         return {client: 1}
 
     live = LiveJobs(3, count)
-    live.admit(client)
+    admit(live, client)
     live.recount()
-    live.admit(client)
-    with pytest.raises(Exception, match="429"):
-        live.admit(client)
+    admit(live, client)
+    with pytest.raises(Problem, match="429"):
+        admit(live, client)
+
+
+def admit(live: LiveJobs, client: UUID) -> None:
+    with live.admission() as admitting:
+        admitting(client, 1)
+
+
+def fail(live: LiveJobs, client: UUID, counted: bool) -> None:
+    with live.admission() as admitting:
+        admitting(client, 1)
+        if counted:
+            live.recount()
+        raise ValueError("refused")
+
+
+def test_what_did_not_come_to_be_makes_room_again() -> None:
+    client = uuid4()
+    live = LiveJobs(1, dict)
+    for counted in (False, True, False):
+        with pytest.raises(ValueError, match="refused"):
+            fail(live, client, counted)
+    admit(live, client)
+    with pytest.raises(Problem, match="429"):
+        admit(live, client)
+
+
+def test_jobs_that_run_again_count(capped: Caller, live: LiveJobs) -> None:
+    earlier = [capped.accepted()["id"] for _ in range(3)]
+    for job_id in earlier:
+        capped.post(f"/v1/jobs/{job_id}/cancel")
+    live.recount()
+    for _ in range(2):
+        capped.accepted()
+    assert capped.post(f"/v1/jobs/{earlier[0]}/retry").status_code == 202
+    answer = capped.post(f"/v1/jobs/{earlier[1]}/retry")
+    assert (answer.status_code, answer.json["type"]) == (429, "urn:jobyard:too-many-live-jobs")
+    assert capped.job(earlier[1])["state"] == "cancelled"
+    assert act(capped, "retry", state="cancelled", dry_run=True).status_code == 200
+    assert act(capped, "retry", state="cancelled").status_code == 429
+    assert capped.post(f"/v1/jobs/{earlier[0]}/retry").status_code == 409
+
+
+def test_jobs_that_run_again_by_filter_count(capped: Caller, live: LiveJobs) -> None:
+    earlier = [capped.accepted()["id"] for _ in range(2)]
+    for job_id in earlier:
+        capped.post(f"/v1/jobs/{job_id}/cancel")
+    live.recount()
+    assert act(capped, "retry", state="cancelled").json["changed"] == 2
+    capped.accepted()
+    assert capped.submit().status_code == 429
+
+
+def test_a_held_unique_key_is_answered_however_many_jobs_there_are(capped: Caller) -> None:
+    keyed = {"kind": "test.idle", "unique_key": "front page"}
+    first = capped.accepted(keyed)
+    for _ in range(2):
+        capped.accepted()
+    answer = capped.submit(keyed)
+    assert (answer.status_code, answer.json["id"]) == (200, first["id"])
+
+
+def test_what_is_refused_does_not_count(capped: Caller) -> None:
+    first = capped.accepted({"kind": "test.idle", "unique_key": "front page"})
+    held = {"jobs": [{"kind": "test.idle", "unique_key": "front page"}, {"kind": "test.idle"}]}
+    for _ in range(3):
+        assert submit(capped, held).status_code == 422
+    assert capped.submit({"kind": "test.idle", "unique_key": "front page"}).json["id"] == first["id"]
+    for _ in range(2):
+        capped.accepted()
+
+
+def test_a_batch_that_could_never_be_admitted_is_told_so(capped: Caller) -> None:
+    answer = submit(capped, {"jobs": [{"kind": "test.idle"}] * 4})
+    assert (answer.status_code, answer.json["type"]) == (422, "urn:jobyard:more-than-may-live")
+    assert "these are 4 jobs, and a client may have 3" in answer.json["detail"]
 
 
 def test_it_counts_by_itself_while_somebody_submits(capped: Caller, live: LiveJobs) -> None:
