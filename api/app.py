@@ -11,8 +11,10 @@ import falcon
 
 from api import errors, openapi
 from api.applications import App
+from api.batch_reader import BatchReader
 from api.cache import Cache, NoCache
 from api.follower import Follower
+from api.job_reader import JobReader
 from api.limits import RateLimiter
 from api.live_jobs import Cap, NoCap
 from api.metrics import Metrics
@@ -32,6 +34,7 @@ from api.resources.job import Cancel, OneJob, Retry
 from api.resources.jobs import Jobs, Publishing
 from api.resources.kinds import Kinds
 from api.resources.queues import Queues
+from api.turns import Turns
 from api.waiting import Waiters
 from worker.catalog import Catalog, of_operators
 from worker.enqueue import Enqueuer
@@ -88,7 +91,9 @@ def create_app(deps: Deps) -> App:
 def _resources(deps: Deps) -> Mapping[str, object]:
     settings, ledger, storage = deps.settings, deps.ledger, deps.storage
     connections = settings.database_pool_size + settings.database_pool_overflow
-    follower = Follower(ledger, deps.waiters, deps.metrics, turns=max(1, connections // 2), cache=deps.cache)
+    turns = Turns(max(1, connections // 2))
+    follower = Follower(JobReader(ledger, deps.cache).read, deps.waiters, deps.metrics, turns)
+    batch_follower = Follower(BatchReader(ledger).read, deps.waiters, deps.metrics, turns)
     enqueuer = Enqueuer(deps.catalog)
     jobs = Jobs(
         settings=settings,
@@ -111,12 +116,12 @@ def _resources(deps: Deps) -> Mapping[str, object]:
             settings=settings,
             enqueuer=enqueuer,
             ledger=ledger,
-            waiters=deps.waiters,
+            follower=batch_follower,
             metrics=deps.metrics,
             live_jobs=deps.live_jobs,
         ),
-        "/v1/batches/{batch_id}": OneBatch(ledger, deps.waiters, settings.api_max_wait),
-        "/v1/batches/{batch_id}/cancel": CancelBatch(ledger, deps.waiters),
+        "/v1/batches/{batch_id}": OneBatch(batch_follower, settings.api_max_wait),
+        "/v1/batches/{batch_id}/cancel": CancelBatch(ledger, batch_follower),
         "/v1/artifacts": Uploads(storage, ledger, settings.api_max_artifact),
         "/v1/artifacts/{artifact_id}": Upload(storage, ledger),
         "/v1/kinds": Kinds(deps.catalog),

@@ -1,103 +1,73 @@
-"""Reading one job for its client, at once or when it ends."""
+"""Reading what ends, a job or a batch, for its client: at once, or when it ended."""
 
+from collections.abc import Callable
 from threading import Event
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection
+from loguru import logger
+from sqlalchemy.exc import SQLAlchemyError
 
-from api.cache import Cache
-from api.errors import Problem
-from api.identifiers import parse_id
 from api.metrics import Metrics
-from api.representations import Job
 from api.turns import Turns
 from api.waiting import Waiters
-from worker.contract.states import FINAL
-from worker.ledger.accounts import account
-from worker.ledger.engines import Ledger
 
 
-class Follower:
-    """Reads jobs on the writing server, so that nobody misses what they submitted a moment ago.
+class Ending(Protocol):
+    """What ends."""
 
-    No connection is held while somebody waits.
+    @property
+    def ended(self) -> bool:
+        """Whether it has."""
+
+
+E = TypeVar("E", bound=Ending)
+
+
+class Follower(Generic[E]):
+    """Reads one sort of what ends. No connection is held while somebody waits.
 
     Args:
-        ledger: has the jobs.
-        waiters: learn when they end.
+        read: what an id stands for now, for a client (None: for any); raises `Problem`, 404, where that has
+            none.
+        waiters: learn of ends.
         metrics: count those who wait.
-        turns: how many of those who wait read at the same moment. Thousands may come or be woken at once;
-            the others stand in line here, not for the connections that submissions need as well.
-        cache: keeps what succeeded.
+        turns: in which those who wait read. Thousands may come or be woken at once; they stand in line
+            there, not for the connections that submissions need as well, and one reading serves all who want
+            the same.
     """
 
-    def __init__(self, ledger: Ledger, waiters: Waiters, metrics: Metrics, turns: int, cache: Cache) -> None:
+    def __init__(
+        self, read: Callable[[UUID, UUID | None], E], waiters: Waiters, metrics: Metrics, turns: Turns
+    ) -> None:
         self.waiters = waiters
-        self._cache = cache
-        self._ledger = ledger
+        self._read = read
         self._metrics = metrics
-        self._turns = Turns[Job](turns)
+        self._turns = turns
 
-    def read(self, job_id: UUID, client_id: UUID | None) -> Job:
-        """The job as it is now.
-
-        Raises:
-            Problem: 404, this client has no such job.
-        """
-        if client_id is None:  # what is kept is kept for its client
-            return self._look(job_id, client_id)
-        kept = self._cache.get(job_id, client_id)
-        if kept is None:
-            kept = self._look(job_id, client_id)
-            self._cache.put(kept, client_id)
-        return kept
-
-    def _look(self, job_id: UUID, client_id: UUID | None) -> Job:
-        with self._ledger.write() as connection:
-            return read_job(connection, job_id, client_id)
-
-    def follow(self, job_id: UUID, client_id: UUID | None, seconds: int) -> Job:
-        """The job once it ended, or as it is after `seconds`; raises as `read`."""
+    def follow(self, id_: UUID, client_id: UUID | None, seconds: int) -> E:
+        """It once it ended, or as it is after `seconds`; raises as `read`."""
         if not seconds:
-            return self.read(job_id, client_id)
-        with self.waiters.expect(job_id) as ended:
-            job = self._read_in_turn(job_id, client_id)
-            return job if job.state in FINAL else self.read_after(ended, seconds, job_id, client_id)
+            return self._read(id_, client_id)
+        with self.waiters.expect(id_) as ended:
+            found = self._read_in_turn(id_, client_id)
+            return found if found.ended else self._read_after(ended, seconds, id_, client_id)
 
-    def read_after(self, ended: Event, seconds: int, job_id: UUID, client_id: UUID | None) -> Job:
-        """The job once the event is set, or as it is after `seconds`; raises as `read`."""
+    def follow_accepted(self, accepted: E, ended: Event, seconds: int, id_: UUID, client_id: UUID) -> E:
+        """The same for what was accepted and is expected since before; as accepted where it cannot be read.
+
+        For accepted it is, whatever became of the ledger since; a client told otherwise submits it again.
+        """
+        try:
+            return self._read_after(ended, seconds, id_, client_id)
+        except SQLAlchemyError as error:
+            logger.warning("accepted_not_read", error=type(error).__name__)
+            return accepted
+
+    def _read_after(self, ended: Event, seconds: int, id_: UUID, client_id: UUID | None) -> E:
         with self._metrics.waiters.track_inprogress():
             ended.wait(seconds)
-        return self._read_in_turn(job_id, client_id)
+        return self._read_in_turn(id_, client_id)
 
-    def _read_in_turn(self, job_id: UUID, client_id: UUID | None) -> Job:
-        return self._turns.take((job_id, client_id), lambda: self.read(job_id, client_id))
-
-
-def read_job(connection: Connection, job_id: UUID, client_id: UUID | None) -> Job:
-    """A client's job (None: any client's) with its history and artifacts.
-
-    Raises:
-        Problem: 404, this client has no such job.
-    """
-    found = account(connection, job_id, client_id)
-    if found is None:
-        raise no_such_job()
-    return Job.of_account(found)
-
-
-def parse_job_id(text: str) -> UUID:
-    """The id in a path.
-
-    Raises:
-        Problem: 404, it is none, and so no job's.
-    """
-    job_id = parse_id(text)
-    if job_id is None:
-        raise no_such_job()
-    return job_id
-
-
-def no_such_job() -> Problem:
-    """The same answer for an unknown job and for another client's, so that ids cannot be probed."""
-    return Problem(404, "there is no such job")
+    def _read_in_turn(self, id_: UUID, client_id: UUID | None) -> E:
+        return self._turns.take((id_, client_id), lambda: self._read(id_, client_id))

@@ -5,6 +5,8 @@ What a key stands for is remembered by `worker.ledger.idempotency`, in the job's
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import msgspec
@@ -52,6 +54,21 @@ def remembered(connection: Connection, client_id: UUID, key: IdempotencyKey, mad
     if earlier.fingerprint != key.fingerprint:
         raise _reused()
     return earlier.job_id
+
+
+@contextmanager
+def pruned_is_conflict(noun: str) -> Iterator[None]:
+    """Read what a key stands for.
+
+    Raises:
+        Problem: 409 in place of 404, it was pruned.
+    """
+    try:
+        yield
+    except Problem as problem:
+        raise Problem(
+            409, f"this Idempotency-Key stands for a {noun} that was pruned since; take a new key"
+        ) from problem
 
 
 def _reused() -> Problem:

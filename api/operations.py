@@ -80,7 +80,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             answers={202: ("Accepted, all of them.", AcceptedBatch)},
             problems={
                 403: _NO_RIGHT,
-                404: "The batch that the Idempotency-Key stands for was pruned.",
+                409: "The batch that the Idempotency-Key stands for was pruned.",
                 422: "Some jobs cannot be accepted, `errors` tells which; or the Idempotency-Key came with"
                 f" another request; {_MORE_THAN_MAY_LIVE}",
                 429: _TOO_MANY,

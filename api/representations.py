@@ -1,6 +1,7 @@
 """Jobs and artifacts as clients read them, from new jobs and from rows of the ledger."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Self
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from msgspec import Meta
 from sqlalchemy import Row, RowMapping
 
 from worker.contract.states import FINAL, Priority, State
+from worker.ledger.batches import NewBatch
 from worker.ledger.records import Accepted, JobFailure, NewJob
 
 Fields = RowMapping | Mapping[str, Any]
@@ -115,6 +117,11 @@ class Job(ListedJob, frozen=True, kw_only=True):
     history: Annotated[list[Attempt | Act], Meta(description="What happened to it, in order.")] = []
     artifacts: Annotated[list[Artifact], Meta(description="Files that it made.")] = []
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is in a final state."""
+        return self.state in FINAL
+
     @classmethod
     def of_new(cls, job: NewJob, accepted: Accepted) -> Self:
         """A job that was accepted right now: nothing has to be read again."""
@@ -168,8 +175,20 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     ]
     links: Links
 
+    @property
+    def ended(self) -> bool:
+        """Whether all of its jobs have."""
+        return self.done
+
     @classmethod
-    def of_row(cls, row: Fields, counts: Mapping[State, int], **more: Any) -> Self:
+    def of_new(cls, batch: NewBatch, accepted: Collection[Accepted]) -> Self:
+        """A batch that was accepted right now: nothing has to be read again."""
+        row = msgspec.structs.asdict(batch)
+        row |= {"created_at": next(iter(accepted)).created_at, "finished_at": None}
+        return cls.of_row(row, Counter(job.state for job in accepted))
+
+    @classmethod
+    def of_row(cls, row: Fields, counts: Mapping[State, int]) -> Self:
         """A batch as it is now."""
         own = ("id", "size", "tags", "callback", "created_at", "finished_at")
         path = batch_path(row["id"])
@@ -177,7 +196,6 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         done = all(state in FINAL for state in counts)
         return cls(
             **{name: row[name] for name in own},
-            **more,
             done=done,
             counts=dict(sorted(counts.items())),
             links=links if done else links | {"cancel": path + "/cancel"},
@@ -188,6 +206,11 @@ class AcceptedBatch(Batch, frozen=True, kw_only=True):
     """A batch that was accepted, and the ids of its jobs."""
 
     job_ids: Annotated[list[UUID], Meta(description="In the order of the request.")]
+
+    @classmethod
+    def of_batch(cls, batch: Batch, job_ids: list[UUID]) -> Self:
+        """A batch, and its jobs."""
+        return cls(**msgspec.structs.asdict(batch), job_ids=job_ids)
 
 
 class JobPage(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore, Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ class _Line(Generic[T]):
         self.read: tuple[int, T] | None = None
 
 
-class Turns(Generic[T]):
+class Turns:
     """So many turns at the same moment. The others stand in line here, and take nothing while they do.
 
     Args:
@@ -26,7 +26,7 @@ class Turns(Generic[T]):
 
     def __init__(self, count: int) -> None:
         self._turns = BoundedSemaphore(count)
-        self._lines: dict[Hashable, _Line[T]] = {}
+        self._lines: dict[Hashable, _Line[Any]] = {}
         self._lock = Lock()
 
     def take(self, key: Hashable, read: Callable[[], T]) -> T:
@@ -38,7 +38,8 @@ class Turns(Generic[T]):
             before = line.begun
             with self._turns:
                 if line.read is not None and line.read[0] > before:
-                    return line.read[1]
+                    theirs: T = line.read[1]
+                    return theirs
                 line.begun += 1
                 mine = line.begun
                 found = read()
@@ -46,7 +47,7 @@ class Turns(Generic[T]):
                 return found
 
     @contextmanager
-    def _stand(self, key: Hashable) -> Iterator[_Line[T]]:
+    def _stand(self, key: Hashable) -> Iterator[_Line[Any]]:
         with self._lock:
             line = self._lines.setdefault(key, _Line())
             line.waiting += 1

@@ -109,7 +109,7 @@ class Api:
 
     def _ended(self, ids: Collection[UUID]) -> Collection[UUID]:
         with self._ledger.write() as connection:
-            return jobs.ended_among(connection, ids) | batches.finished_among(connection, ids)
+            return jobs.ended_among(connection, ids) | batches.ended_among(connection, ids)
 
     def _counted(self) -> Mapping[UUID, int]:
         with self._ledger.write() as connection:

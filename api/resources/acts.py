@@ -18,6 +18,7 @@ from api.filters import NARROWING, Wanted, listing
 from api.follower import Follower
 from api.live_jobs import Cap
 from api.queries import page_start, page_token
+from api.representations import Job
 from worker.contract.states import FINAL, LIVE, State
 from worker.enqueue import Refused
 from worker.ledger import jobs, transitions
@@ -64,7 +65,7 @@ class CancelJobs:
         follower: whose waiters learn of it at once.
     """
 
-    def __init__(self, ledger: Ledger, follower: Follower) -> None:
+    def __init__(self, ledger: Ledger, follower: Follower[Job]) -> None:
         self._ledger = ledger
         self._follower = follower
 

@@ -1,27 +1,28 @@
 """`/v1/batches`: submitting many jobs at once, and watching and cancelling them as one."""
 
 from collections import Counter
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
+from threading import Event
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, RowMapping
 
 from api.acting import act_on_all
 from api.answers import answer, revalidate
 from api.applications import Request, Response
+from api.batch_reader import find_batch, parse_batch_id
 from api.batching import BatchSubmission, prepare, refusal
 from api.bodies import JSON, NDJSON, chunks, decode, media_type
 from api.cooperation import breathe
 from api.counting import MOST_JOBS, require_few, too_many
 from api.errors import Problem
-from api.idempotency import IdempotencyKey, idempotency_key, remembered
-from api.identifiers import parse_id
+from api.follower import Follower
+from api.idempotency import IdempotencyKey, idempotency_key, pruned_is_conflict, remembered
 from api.live_jobs import Cap
 from api.metrics import Metrics
 from api.preferences import applied, preferred_wait
 from api.representations import AcceptedBatch, Batch, batch_path
-from api.waiting import Waiters
 from worker.contract.states import FINAL
 from worker.enqueue import Enqueuer, Refused, RefusedJobs, Standing, accept, checked_callback
 from worker.ledger import batches, transitions
@@ -29,13 +30,11 @@ from worker.ledger.batches import NewBatch
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import new_id
-from worker.ledger.records import NewJob
+from worker.ledger.records import Accepted, NewJob
 from worker.settings import Settings
 
 _SLICE = 500  # jobs that one transaction cancels
 _POLL = "1"  # seconds between two looks at a batch that is under way
-
-B = TypeVar("B", bound=Batch)
 
 _BATCHES = msgspec.json.Decoder(BatchSubmission)
 _LINES = msgspec.json.Decoder(msgspec.Raw)
@@ -48,7 +47,7 @@ class Batches:
         settings: for the limits.
         enqueuer: validates.
         ledger: accepts.
-        waiters: learn when a batch ended.
+        follower: waits.
         metrics: counts.
         live_jobs: caps what a client has at once.
     """
@@ -59,14 +58,14 @@ class Batches:
         settings: Settings,
         enqueuer: Enqueuer,
         ledger: Ledger,
-        waiters: Waiters,
+        follower: Follower[Batch],
         metrics: Metrics,
         live_jobs: Cap,
     ) -> None:
         self._settings = settings
         self._enqueuer = enqueuer
         self._ledger = ledger
-        self._waiters = waiters
+        self._follower = follower
         self._metrics = metrics
         self._live_jobs = live_jobs
 
@@ -91,13 +90,16 @@ class Batches:
             batch_id=batch.id,
             largest=self._settings.api_max_body,
         )
-        made = self._accept(batch, jobs, key)
-        self._wait(made, client, seconds)
-        with self._ledger.write() as connection:
-            ids = [job.id for job in jobs] if made == batch.id else batches.job_ids(connection, made)
-            shown = read(connection, made, client.id, AcceptedBatch, job_ids=ids)
+        # Expected before the commit: it could end before this request looks again.
+        with self._follower.waiters.expect(batch.id) if seconds else nullcontext() as ended:
+            accepted = self._accept(batch, jobs, key)
+            if isinstance(accepted, UUID):
+                shown = self._earlier(accepted, client, seconds)
+            else:
+                followed = self._followed(batch, accepted.values(), ended, seconds)
+                shown = AcceptedBatch.of_batch(followed, [job.id for job in jobs])
         _answer(resp, 202, shown)
-        resp.location = batch_path(made)
+        resp.location = batch_path(shown.id)
         if seconds:
             applied(resp, seconds)
 
@@ -115,14 +117,16 @@ class Batches:
             return body, decode(body, _BATCHES)
         return body, BatchSubmission(jobs=_lines(body))
 
-    def _accept(self, batch: NewBatch, jobs: list[NewJob], key: IdempotencyKey | None) -> UUID:
-        """Commit the batch; returns its id, or that of the earlier one that the key stands for."""
+    def _accept(
+        self, batch: NewBatch, jobs: list[NewJob], key: IdempotencyKey | None
+    ) -> Mapping[UUID, Accepted] | UUID:
+        """Commit the batch; where its key stands for an earlier one, the id of that."""
         try:
             with self._live_jobs.admission() as admit, self._ledger.write() as connection:
                 if key is not None and (earlier := remembered(connection, batch.client_id, key, batch.id)):
                     return earlier
                 batches.add(connection, batch)
-                accept(connection, self._enqueuer.payloads, batch.client_id, jobs, admit)
+                accepted = accept(connection, self._enqueuer.payloads, batch.client_id, jobs, admit)
         except RefusedJobs as refused:
             problems = refused.problems
         except Standing as standing:
@@ -134,37 +138,41 @@ class Batches:
         else:
             for kind, count in Counter(job.kind for job in jobs).items():
                 self._metrics.accepted.labels(kind).inc(count)
-            return batch.id
+            return accepted
         raise refusal(problems)
 
-    def _wait(self, batch_id: UUID, client: Client, seconds: int) -> None:
-        if seconds:
-            follow(self._ledger, self._waiters, batch_id, client.id, seconds)
+    def _followed(
+        self, batch: NewBatch, accepted: Collection[Accepted], ended: Event | None, seconds: int
+    ) -> Batch:
+        shown = Batch.of_new(batch, accepted)
+        if ended is None:
+            return shown
+        return self._follower.follow_accepted(shown, ended, seconds, batch.id, batch.client_id)
+
+    def _earlier(self, batch_id: UUID, client: Client, seconds: int) -> AcceptedBatch:
+        with pruned_is_conflict("batch"):
+            shown = self._follower.follow(batch_id, client.id, seconds)
+        with self._ledger.write() as connection:
+            return AcceptedBatch.of_batch(shown, batches.job_ids(connection, batch_id))
 
 
 class OneBatch:
     """A batch.
 
     Args:
-        ledger: has it.
-        waiters: learn when it ended.
+        follower: reads it, now or when it ended.
         longest_wait: seconds that `Prefer: wait` may last.
     """
 
-    def __init__(self, ledger: Ledger, waiters: Waiters, longest_wait: float) -> None:
-        self._ledger = ledger
-        self._waiters = waiters
+    def __init__(self, follower: Follower[Batch], longest_wait: float) -> None:
+        self._follower = follower
         self._longest_wait = longest_wait
 
     def on_get(self, req: Request, resp: Response, batch_id: str) -> None:
         """Read it, at once or when all of its jobs have ended."""
         seconds = preferred_wait(req, self._longest_wait)
         wanted, reach = parse_batch_id(batch_id), req.context.client.reach
-        if seconds:
-            follow(self._ledger, self._waiters, wanted, reach, seconds)
-        with self._ledger.write() as connection:
-            shown = read(connection, wanted, reach, Batch)
-        _answer(resp, 200, shown)
+        _answer(resp, 200, self._follower.follow(wanted, reach, seconds))
         revalidate(req, resp)
         if seconds:
             applied(resp, seconds)
@@ -177,23 +185,22 @@ class CancelBatch:
 
     Args:
         ledger: cancels.
-        waiters: learn of it at once.
+        follower: reads it, and its waiters learn of it at once.
     """
 
-    def __init__(self, ledger: Ledger, waiters: Waiters) -> None:
+    def __init__(self, ledger: Ledger, follower: Follower[Batch]) -> None:
         self._ledger = ledger
-        self._waiters = waiters
+        self._follower = follower
 
     def on_post(self, req: Request, resp: Response, batch_id: str) -> None:
         """Cancel what has not ended: 200 where all has by then, 202 where some job still runs."""
         client: Client = req.context.client
         wanted = parse_batch_id(batch_id)
         with self._ledger.write() as connection:
-            owner_id = find(connection, wanted, client.reach)["client_id"]
+            owner_id = find_batch(connection, wanted, client.reach)["client_id"]
         while self._cancel_some(wanted, client, owner_id):
             breathe()
-        with self._ledger.write() as connection:
-            shown = read(connection, wanted, client.reach, Batch)
+        shown = self._follower.follow(wanted, client.reach, 0)
         _answer(resp, 200 if shown.done else 202, shown)
 
     def _cancel_some(self, batch_id: UUID, client: Client, owner_id: UUID) -> bool:
@@ -208,52 +215,8 @@ class CancelBatch:
                 client=client,
                 owner_id=owner_id,
             )
-        self._waiters.wake(str(id_) for id_, state in cancelled.items() if state in FINAL)
+        self._follower.waiters.wake(str(id_) for id_, state in cancelled.items() if state in FINAL)
         return bool(cancelled)
-
-
-def find(connection: Connection, batch_id: UUID, client_id: UUID | None) -> RowMapping:
-    """The row of a client's batch (None: any client's).
-
-    Raises:
-        Problem: 404, this client has no such batch.
-    """
-    row = batches.find(connection, batch_id, client_id)
-    if row is None:
-        raise no_such_batch()
-    return row
-
-
-def read(connection: Connection, batch_id: UUID, client_id: UUID | None, form: type[B], **more: Any) -> B:
-    """A client's batch (None: any client's), with its jobs counted; raises as `find`."""
-    row = find(connection, batch_id, client_id)
-    return form.of_row(row, batches.counts(connection, batch_id), **more)
-
-
-def follow(ledger: Ledger, waiters: Waiters, batch_id: UUID, client_id: UUID | None, seconds: int) -> None:
-    """Wait until a batch ended, or until so many seconds passed; raises as `read`."""
-    with waiters.expect(batch_id) as ended:
-        with ledger.write() as connection:
-            shown = read(connection, batch_id, client_id, Batch)
-        if not shown.done:
-            ended.wait(seconds)
-
-
-def parse_batch_id(text: str) -> UUID:
-    """The id in a path.
-
-    Raises:
-        Problem: 404, it is none, and so no batch's.
-    """
-    batch_id = parse_id(text)
-    if batch_id is None:
-        raise no_such_batch()
-    return batch_id
-
-
-def no_such_batch() -> Problem:
-    """The same answer for an unknown batch and for another client's."""
-    return Problem(404, "there is no such batch")
 
 
 def _answer(resp: Response, status: int, batch: Batch) -> None:

@@ -4,7 +4,8 @@ from api.acting import act, owner_of
 from api.answers import answer_accepted, answer_job, revalidate
 from api.applications import Request, Response
 from api.errors import Problem
-from api.follower import Follower, parse_job_id, read_job
+from api.follower import Follower
+from api.job_reader import parse_job_id, read_job
 from api.live_jobs import Cap
 from api.preferences import applied, preferred_wait
 from api.representations import Job
@@ -23,7 +24,7 @@ class OneJob:
         longest_wait: seconds that `Prefer: wait` may last.
     """
 
-    def __init__(self, follower: Follower, longest_wait: float) -> None:
+    def __init__(self, follower: Follower[Job], longest_wait: float) -> None:
         self._follower = follower
         self._longest_wait = longest_wait
 
@@ -47,7 +48,7 @@ class Cancel:
         follower: whose waiters learn of it at once.
     """
 
-    def __init__(self, ledger: Ledger, follower: Follower) -> None:
+    def __init__(self, ledger: Ledger, follower: Follower[Job]) -> None:
         self._ledger = ledger
         self._follower = follower
 

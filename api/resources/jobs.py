@@ -6,18 +6,15 @@ from typing import Annotated, Protocol
 from uuid import UUID
 
 import msgspec
-from loguru import logger
 from msgspec import Meta
-from sqlalchemy.exc import SQLAlchemyError
 
 from api.acting import whose
 from api.answers import answer, answer_accepted, answer_job
 from api.applications import Request, Response
 from api.bodies import decode, read_json
-from api.errors import Problem
 from api.filters import Wanted, listing
 from api.follower import Follower
-from api.idempotency import IdempotencyKey, idempotency_key, remembered
+from api.idempotency import IdempotencyKey, idempotency_key, pruned_is_conflict, remembered
 from api.live_jobs import Cap
 from api.metrics import Metrics
 from api.preferences import applied, preferred_wait
@@ -73,7 +70,7 @@ class Jobs:
         enqueuer: Enqueuer,
         ledger: Ledger,
         publisher: Publishing,
-        follower: Follower,
+        follower: Follower[Job],
         metrics: Metrics,
         live_jobs: Cap,
     ) -> None:
@@ -147,19 +144,11 @@ class Jobs:
         return accepted
 
     def _followed(self, job: NewJob, accepted: Accepted, ended: Event | None, seconds: int) -> Job:
+        shown = Job.of_new(job, accepted)
         if ended is None:
-            return Job.of_new(job, accepted)
-        try:
-            return self._follower.read_after(ended, seconds, job.id, job.client_id)
-        except SQLAlchemyError as error:
-            # It is accepted, whatever became of the ledger since; a client told otherwise submits it again.
-            logger.warning("accepted_job_not_read", error=type(error).__name__)
-            return Job.of_new(job, accepted)
+            return shown
+        return self._follower.follow_accepted(shown, ended, seconds, job.id, job.client_id)
 
     def _earlier(self, job_id: UUID, client: Client, seconds: int) -> Job:
-        try:
+        with pruned_is_conflict("job"):
             return self._follower.follow(job_id, client.id, seconds)
-        except Problem as problem:
-            raise Problem(
-                409, "this Idempotency-Key stands for a job that was pruned since; take a new key"
-            ) from problem

@@ -86,9 +86,13 @@ def finish(connection: Connection, ids: Collection[UUID]) -> list[RowMapping]:
 _FINISHED = text("SELECT id FROM batches WHERE id = ANY(CAST(:ids AS uuid[])) AND finished_at IS NOT NULL")
 
 
-def finished_among(connection: Connection, ids: Collection[UUID]) -> set[UUID]:
-    """Which of these ids are those of batches that are finished."""
-    return set(connection.execute(_FINISHED, {"ids": uuid_array(list(ids))}).scalars())
+_LIVES = text(f"SELECT EXISTS (SELECT FROM jobs WHERE {_MEMBER} AND {_LIVE})")
+
+
+def ended_among(connection: Connection, ids: Collection[UUID]) -> set[UUID]:
+    """Which of these ids are those of batches whose jobs have all ended, also where some were run again."""
+    finished = connection.execute(_FINISHED, {"ids": uuid_array(list(ids))}).scalars().all()
+    return {id_ for id_ in finished if not connection.execute(_LIVES, _words(id_)).scalar_one()}
 
 
 def _words(batch_id: UUID) -> dict[str, UUID]:

@@ -57,7 +57,7 @@ def publisher() -> FakePublisher:
 def waiters(ledger: Ledger) -> Iterator[Waiters]:
     def ended(job_ids: Collection[UUID]) -> Collection[UUID]:
         with ledger.write() as connection:
-            return jobs.ended_among(connection, job_ids) | batches.finished_among(connection, job_ids)
+            return jobs.ended_among(connection, job_ids) | batches.ended_among(connection, job_ids)
 
     waiters = Waiters(ended, interval=0.02)
     waiters.start()

@@ -1,20 +1,25 @@
 """Batches: many jobs submitted together and watched as one."""
 
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 from falcon.testing import Result, TestClient
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from api.app import Deps, create_app
+from tests.awaiting import eventually
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
 from worker import catalog
 from worker.contract import Rights, Scopes
-from worker.ledger import audit
+from worker.contract.states import State
+from worker.ledger import audit, batches
 from worker.ledger.engines import Ledger
 
 JSON = "application/json"
@@ -203,6 +208,58 @@ def test_a_client_can_wait_for_a_batch(caller: Caller) -> None:
     began = time.monotonic()
     assert caller.get(f"/v1/batches/{batch['id']}", Prefer="wait=9").json["done"]
     assert time.monotonic() - began < 5.0
+
+
+def test_a_batch_whose_job_was_run_again_is_waited_for_again(
+    caller: Caller, worker: FakeWorker, settle: Any, deps: Deps
+) -> None:
+    batch = accepted(caller, HELLO)
+    path, job_id = f"/v1/batches/{batch['id']}", batch["job_ids"][0]
+    worker.fail(worker.claim(caller.job(job_id)), "no")
+    settle()
+    caller.post(f"/v1/jobs/{job_id}/retry")
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(caller.get, path, Prefer="wait=25")
+        eventually(lambda: batch["id"] in deps.waiters._events)
+        assert not wait([waiting], 0.2).done  # the waiters look every 20 ms
+        worker.succeed(worker.claim(caller.job(job_id)), {"text": "hello"})
+        assert waiting.result().json["done"]
+
+
+def test_those_who_wait_for_one_batch_share_its_reading(
+    caller: Caller, deps: Deps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, readings, count = accepted(caller), [], batches.counts
+
+    def counts(connection: Connection, batch_id: UUID) -> Mapping[State, int]:
+        readings.append(batch_id)
+        time.sleep(0.2)  # so that the others come meanwhile
+        return count(connection, batch_id)
+
+    monkeypatch.setattr(batches, "counts", counts)
+    with ThreadPoolExecutor(40) as threads:
+        waiting = [
+            threads.submit(caller.get, f"/v1/batches/{batch['id']}", Prefer="wait=25") for _ in range(40)
+        ]
+        eventually(lambda: len(deps.waiters._events.get(batch["id"], ())) == 40)
+        caller.post(f"/v1/batches/{batch['id']}/cancel")
+        assert all(each.result().json["done"] for each in waiting)
+    assert len(readings) < 40  # twice 40 where each reads for itself
+
+
+def test_a_client_can_wait_for_the_batch_that_it_submits(
+    caller: Caller, worker: FakeWorker, settle: Any, deps: Deps
+) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(submit, caller, {"jobs": [HELLO]}, Prefer="wait=25")
+        eventually(lambda: caller.get("/v1/jobs").json["jobs"])
+        assert deps.waiters._events
+        worker.succeed(worker.claim(caller.get("/v1/jobs").json["jobs"][0]), {"text": "hello"})
+        settle()
+        answer = waiting.result()
+    assert (answer.status_code, answer.json["counts"]) == (202, {"succeeded": 1})
+    assert answer.headers["Preference-Applied"] == "wait=25"
+    assert answer.json["job_ids"]
 
 
 def test_a_batch_is_cancelled_as_one(caller: Caller, worker: FakeWorker, tomorrow: str) -> None:

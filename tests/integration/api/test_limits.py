@@ -211,7 +211,7 @@ def admit(live: LiveJobs, client: UUID) -> None:
         admitting(client, 1)
 
 
-def fail(live: LiveJobs, client: UUID, counted: bool) -> None:
+def fail(live: LiveJobs, client: UUID, *, counted: bool) -> None:
     with live.admission() as admitting:
         admitting(client, 1)
         if counted:
@@ -224,7 +224,7 @@ def test_what_did_not_come_to_be_makes_room_again() -> None:
     live = LiveJobs(1, dict)
     for counted in (False, True, False):
         with pytest.raises(ValueError, match="refused"):
-            fail(live, client, counted)
+            fail(live, client, counted=counted)
     admit(live, client)
     with pytest.raises(Problem, match="429"):
         admit(live, client)

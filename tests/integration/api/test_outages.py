@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from api.app import Deps, create_app
 from tests.awaiting import eventually
 from tests.integration.api.fakes import Caller, FakePublisher
+from tests.integration.api.test_batches import submit
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
 
@@ -91,6 +92,21 @@ def test_a_job_accepted_before_the_outage_stays_accepted_for_who_waits(
             deps.waiters.wake([found[0]["id"]])
             answer = waiting.result()
     assert (answer.status_code, answer.json["id"], answer.json["state"]) == (202, found[0]["id"], "queued")
+
+
+def test_a_batch_accepted_before_the_outage_stays_accepted_for_who_waits(
+    caller: Caller, outage: Outage, deps: Deps
+) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(submit, caller, {"jobs": [{"kind": "test.idle"}]}, Prefer="wait=25")
+        found: list[dict[str, str]] = []
+        while not (found := caller.get("/v1/jobs").json["jobs"]):
+            time.sleep(0.001)
+        with outage():
+            deps.waiters.wake([found[0]["batch_id"]])
+            answer = waiting.result()
+    assert (answer.status_code, answer.json["id"]) == (202, found[0]["batch_id"])
+    assert (answer.json["job_ids"], answer.json["counts"]) == ([found[0]["id"]], {"queued": 1})
 
 
 def test_with_the_ledger_back_everything_goes_on(caller: Caller, outage: Outage) -> None:

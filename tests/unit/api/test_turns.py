@@ -33,7 +33,7 @@ class Reader:
         return number
 
 
-def standing(turns: Turns[int], key: str, count: int) -> Callable[[], bool]:
+def standing(turns: Turns, key: str, count: int) -> Callable[[], bool]:
     return lambda: key in turns._lines and turns._lines[key].waiting == count
 
 
@@ -47,7 +47,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_a_crowd_that_wants_the_same_is_served_by_few_readings() -> None:
-    turns, reader = Turns[int](2), Reader()
+    turns, reader = Turns(2), Reader()
     with ThreadPoolExecutor(30) as threads:
         found = [threads.submit(turns.take, "a", reader.read) for _ in range(30)]
         until(standing(turns, "a", 30))
@@ -59,7 +59,7 @@ def test_a_crowd_that_wants_the_same_is_served_by_few_readings() -> None:
 
 
 def test_who_comes_when_a_reading_has_begun_does_not_get_what_it_brings() -> None:
-    turns, reader = Turns[int](1), Reader()
+    turns, reader = Turns(1), Reader()
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(turns.take, "a", reader.read)
         assert reader.begun.acquire(timeout=PATIENCE)
@@ -70,7 +70,7 @@ def test_who_comes_when_a_reading_has_begun_does_not_get_what_it_brings() -> Non
 
 
 def test_different_things_are_read_apart_and_never_more_at_once_than_there_are_turns() -> None:
-    turns, reader = Turns[int](3), Reader()
+    turns, reader = Turns(3), Reader()
     with ThreadPoolExecutor(10) as threads:
         found = [threads.submit(turns.take, str(number), reader.read) for number in range(10)]
         reader.let.release(10)
@@ -79,7 +79,7 @@ def test_different_things_are_read_apart_and_never_more_at_once_than_there_are_t
 
 
 def test_a_reading_that_fails_is_its_readers_alone() -> None:
-    turns = Turns[int](1)
+    turns = Turns(1)
 
     def fail() -> int:
         raise ValueError("no such thing")
