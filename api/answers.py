@@ -9,7 +9,7 @@ import msgspec
 
 from api.applications import Request, Response
 from api.representations import Job, job_path
-from worker.contract.states import FINAL, State
+from worker.contract.states import FINAL
 
 _POLL = 1  # seconds between two looks at a job that is under way
 _SELDOM = 60  # seconds, at most, between two looks at one that is due later
@@ -54,7 +54,7 @@ def leave_out_known(req: Request, resp: Response, tag: str) -> bool:
 
 
 def _retry_after(job: Job) -> int:
-    if job.state is not State.SCHEDULED or job.scheduled_at is None:
+    if job.due_at is None:
         return _POLL
-    left = (job.scheduled_at - datetime.now(UTC)).total_seconds()
+    left = (job.due_at - datetime.now(UTC)).total_seconds()
     return min(max(_POLL, math.ceil(left)), _SELDOM)

@@ -5,6 +5,7 @@ left; around the turn of a window up to twice the limit can pass. Where Redis is
 RabbitMQ, each process counts for itself.
 """
 
+import math
 import time
 from collections.abc import Callable
 from uuid import UUID
@@ -54,7 +55,7 @@ class RateLimiter:
         window = self._limit.get_expiry()
         number, passed = divmod(self._clock(), window)
         count = self._count(self._limit.key_for(str(key_id), int(number)), window)
-        seconds = max(1, round(window - passed))
+        seconds = math.ceil(window - passed)  # not before the next window begins
         return Standing(self._limit.amount, window, self._limit.amount - count, seconds)
 
     def close(self) -> None:

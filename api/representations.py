@@ -111,6 +111,9 @@ class Job(ListedJob, frozen=True, kw_only=True):
         ),
     ]
     after: Annotated[list[UUID], Meta(description="Jobs that have to succeed before it begins.")] = []
+    due_at: Annotated[
+        Time | None, Meta(description="When it is queued next, at the earliest: while scheduled or retrying.")
+    ] = None
     callback: Annotated[str | None, Meta(description="URL that is told of its end.")] = None
     progress: Annotated[Progress | None, Meta(description="As its handler told last.")] = None
     result: Annotated[Any, Meta(description="What the kind's result schema describes.")] = None
@@ -135,6 +138,7 @@ class Job(ListedJob, frozen=True, kw_only=True):
             max_attempts=job.max_attempts,
             created_at=accepted.created_at,
             scheduled_at=job.scheduled_at,
+            due_at=job.scheduled_at if accepted.state is State.SCHEDULED else None,
             expires_at=job.expires_at,
             tags=job.tags,
             unique_key=job.unique_key.key if job.unique_key else None,
@@ -152,6 +156,7 @@ class Job(ListedJob, frozen=True, kw_only=True):
             **_common(account),
             payload=account["payload"],
             after=account["after"],
+            due_at=_due_at(account),
             callback=account["callback"],
             progress=msgspec.convert(account["progress"], Progress | None),
             result=account["result"],
@@ -239,6 +244,13 @@ def _common(row: Fields) -> dict[str, Any]:
         "error": msgspec.convert(row["error"], JobFailure | None),
         "links": _links(row["id"], state, row["batch_id"]),
     }
+
+
+def _due_at(row: Fields) -> datetime | None:
+    if row["state"] not in {State.SCHEDULED, State.RETRYING}:
+        return None
+    due_at: datetime | None = row["scheduled_at"] if row["waits_for"] else row["due_at"]
+    return due_at
 
 
 def _links(job_id: UUID, state: State, batch_id: UUID | None) -> dict[str, str]:

@@ -62,6 +62,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int
     created_at: datetime
     scheduled_at: datetime | None = None
+    due_at: datetime | None = None
     expires_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -80,10 +80,10 @@ class FakeWorker:
         """Record a result."""
         self._finish(held, State.SUCCEEDED, result=msgspec.json.encode(result), artifacts=list(files))
 
-    def fail(self, held: ClaimedJob, message: str, *, again: bool = False) -> None:
-        """Record a failed attempt."""
+    def fail(self, held: ClaimedJob, message: str, *, again: bool = False, delay: float = 0.0) -> None:
+        """Record a failed attempt; after `delay` seconds comes the next."""
         failure = JobFailure(type="Broken", message=message)
-        self._finish(held, State.RETRYING if again else State.FAILED, error=failure)
+        self._finish(held, State.RETRYING if again else State.FAILED, error=failure, delay=delay)
 
     def report(self, held: ClaimedJob, progress: bytes) -> None:
         """Say how far it is."""

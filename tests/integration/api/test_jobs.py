@@ -200,7 +200,7 @@ def test_a_full_last_page_is_the_last(caller: Caller) -> None:
 def test_a_listed_job_leaves_out_what_may_be_large(caller: Caller) -> None:
     job = caller.accepted()
     (listed,) = caller.get("/v1/jobs").json["jobs"]
-    left_out = {"payload", "result", "progress", "history", "artifacts", "after", "callback"}
+    left_out = {"payload", "result", "progress", "history", "artifacts", "after", "callback", "due_at"}
     assert set(job) - set(listed) == left_out
     assert listed == {name: value for name, value in job.items() if name not in left_out}
 
@@ -255,3 +255,17 @@ def test_a_garbled_query_is_refused_by_the_name_of_its_parameter(
     (error,) = answer.json["errors"]
     assert error["field"] == field
     assert error["reason"]
+
+
+def test_a_client_is_asked_back_when_the_next_attempt_is_due(caller: Caller, worker: FakeWorker) -> None:
+    job = caller.accepted()
+    worker.fail(worker.claim(job), "no", again=True, delay=30)
+    answer = caller.get(f"/v1/jobs/{job['id']}")
+    assert 20 <= int(answer.headers["Retry-After"]) <= 30
+    assert answer.json["due_at"] > job["created_at"]
+
+
+def test_a_client_is_asked_back_soon_where_a_job_waits_for_others(caller: Caller) -> None:
+    job = caller.accepted({"kind": "test.idle", "after": [caller.accepted()["id"]]})
+    answer = caller.get(f"/v1/jobs/{job['id']}")
+    assert (answer.headers["Retry-After"], answer.json["due_at"]) == ("1", None)

@@ -80,6 +80,15 @@ def test_too_many_requests_are_refused_until_the_next_window(limited: Caller, cl
     assert limited.get("/v1/kinds").status_code == 200
 
 
+def test_nobody_is_asked_back_before_the_next_window(limited: Caller, clock: Clock) -> None:
+    for _ in range(3):
+        limited.get("/v1/kinds")
+    clock.now += 9.6
+    assert limited.get("/v1/kinds").headers["Retry-After"] == "31"
+    clock.now += 31
+    assert limited.get("/v1/kinds").status_code == 200
+
+
 def test_each_key_has_a_count_of_its_own(limited: Caller, new_caller: NewCaller) -> None:
     other = new_caller(of=limited)
     for _ in range(4):

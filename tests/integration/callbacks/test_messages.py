@@ -53,6 +53,7 @@ def test_a_job_is_told_as_the_api_shows_it(
         "links",
         "payload",
         "after",
+        "due_at",
         "callback",
         "progress",
         "history",

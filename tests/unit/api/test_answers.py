@@ -21,7 +21,7 @@ def job(state: State, due_in: float | None = None) -> Job:
         attempt=0,
         max_attempts=1,
         created_at=now,
-        scheduled_at=None if due_in is None else now + timedelta(seconds=due_in),
+        due_at=None if due_in is None else now + timedelta(seconds=due_in),
         tags=[],
         links={},
         payload={},
@@ -33,11 +33,12 @@ def job(state: State, due_in: float | None = None) -> Job:
     [
         (State.QUEUED, None, "1"),
         (State.RUNNING, None, "1"),
-        (State.RETRYING, None, "1"),
+        (State.RETRYING, 40, "40"),
+        (State.RETRYING, 7200, "60"),
+        (State.SCHEDULED, None, "1"),
         (State.SCHEDULED, 20.9, "21"),
         (State.SCHEDULED, 1e6, "60"),
         (State.SCHEDULED, -5, "1"),
-        (State.QUEUED, -5, "1"),
         *((state, None, None) for state in sorted(FINAL)),
     ],
 )
