@@ -1,5 +1,6 @@
 """What a client can do: submit, wait, read, download, cancel, retry."""
 
+import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ class Client:
 
     A submission carries an Idempotency-Key, its own or a given one, so that trying it again never makes a
     second job. Every method raises `ApiError` where the API refuses, and `Unreachable` where it does not
-    answer.
+    answer. What waits repeats nothing after its timeout, and an answer may take 15 s longer than it should.
 
     Args:
         url: of the API, without a path.
@@ -59,9 +60,9 @@ class Client:
 
     def run(self, kind: str, payload: Mapping[str, Any], timeout: float, **options: Any) -> Job:
         """Submit a job and wait for its end: as `submit` and `wait`, in one request where that will do."""
-        began = time.monotonic()
-        job = self._submit({"kind": kind, "payload": payload, **options}, None, _seconds(timeout))
-        return job if job.ended else self.wait(job.id, timeout - (time.monotonic() - began))
+        give_up_at = time.monotonic() + timeout
+        job = self._submit({"kind": kind, "payload": payload, **options}, None, _seconds(timeout), give_up_at)
+        return job if job.ended else self.wait(job.id, give_up_at - time.monotonic())
 
     def batch(
         self, jobs: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None, **options: Any
@@ -134,16 +135,21 @@ class Client:
         path = "/v1/artifacts?" + urlencode({"name": name})
         return self._api.ask(Artifact, "POST", path, {"Content-Type": content_type}, content, once=True)
 
-    def _submit(self, submission: Mapping[str, Any], key: str | None, wait: int = 0) -> Job:
+    def _submit(
+        self, submission: Mapping[str, Any], key: str | None, wait: int = 0, give_up_at: float = math.inf
+    ) -> Job:
         headers = _posted(key) | ({"Prefer": f"wait={wait}"} if wait else {})
-        return self._api.ask(Job, "POST", "/v1/jobs", headers, msgspec.json.encode(submission), wait=wait)
+        body = msgspec.json.encode(submission)
+        return self._api.ask(Job, "POST", "/v1/jobs", headers, body, wait=wait, give_up_at=give_up_at)
 
     def _wait(self, type_: type[W], path: str, timeout: float) -> W:
         give_up_at = time.monotonic() + timeout
         while True:
             left = max(0.0, give_up_at - time.monotonic())
             seconds = _seconds(left)
-            found = self._api.ask(type_, "GET", path, {"Prefer": f"wait={seconds}"}, wait=seconds)
+            found = self._api.ask(
+                type_, "GET", path, {"Prefer": f"wait={seconds}"}, wait=seconds, give_up_at=give_up_at
+            )
             if found.ended or left <= 0:
                 return found
             if seconds == 0:
@@ -155,7 +161,8 @@ def _seconds(timeout: float) -> int:
 
 
 def _posted(idempotency_key: str | None) -> dict[str, str]:
-    return {"Content-Type": "application/json", "Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+    key = (idempotency_key or str(uuid.uuid4())).replace("\\", "\\\\").replace('"', '\\"')
+    return {"Content-Type": "application/json", "Idempotency-Key": f'"{key}"'}  # a string of RFC 8941
 
 
 def _artifact_path(job_id: str, name: str) -> str:

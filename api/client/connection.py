@@ -4,10 +4,13 @@ A refused connection and a 429 say that nothing was done. A 503, and a connectio
 after them a request is repeated only where that is harmless, as it is for a submission under its key.
 """
 
+import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from http import HTTPStatus
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 import msgspec
 import urllib3
@@ -17,7 +20,41 @@ _TRIES = 6
 _PAUSE = 0.2  # seconds before the second repetition, doubled with each that follows
 _LONGEST_PAUSE = 60  # seconds, however long the API asks to stay away
 
-_REPEATABLE = urllib3.Retry(
+
+class _Repetition(urllib3.Retry):
+    """Repeats until a deadline: what could only begin later is not begun."""
+
+    give_up_at = math.inf  # monotonic time
+
+    def until(self, moment: float) -> Self:
+        """The same with a deadline."""
+        made = self.new()
+        made.give_up_at = moment
+        return made
+
+    def new(self, **changes: Any) -> Self:
+        """See `Retry.new`."""
+        made = super().new(**changes)
+        made.give_up_at = self.give_up_at
+        return made
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: urllib3.BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: urllib3.connectionpool.ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        """See `Retry.increment`; that it raises ends the repetitions."""
+        pause = (self.get_retry_after(response) or 0.0) if response else 0.0
+        if _pool and time.monotonic() + pause >= self.give_up_at:
+            raise urllib3.exceptions.MaxRetryError(_pool, url or "", error)
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
+_REPEATABLE = _Repetition(
     total=_TRIES - 1,
     backoff_factor=_PAUSE,
     backoff_jitter=_PAUSE,
@@ -82,14 +119,26 @@ class Connection:
         *,
         wait: float = 0,
         once: bool = False,
+        give_up_at: float = math.inf,
     ) -> T:
         """Send a request and decode its JSON.
+
+        Args:
+            type_: of the JSON.
+            method: of HTTP.
+            path: with its query.
+            headers: of the request.
+            body: of the request.
+            wait: seconds for which the answer may be held back.
+            once: repeat it only where nothing was done.
+            give_up_at: monotonic time after which no repetition begins.
 
         Raises:
             ApiError: it was refused.
             Unreachable: there was no answer.
         """
-        with self._answer(method, path, headers, body, wait=wait, once=once) as answer:
+        retries = (_ONCE if once else _REPEATABLE).until(give_up_at)
+        with self._answer(method, path, headers, body, wait=wait, retries=retries) as answer:
             return msgspec.json.decode(answer.data, type=type_)
 
     @contextmanager
@@ -107,7 +156,7 @@ class Connection:
         body: bytes | None = None,
         *,
         wait: float = 0,
-        once: bool = False,
+        retries: urllib3.Retry = _REPEATABLE,
         stream: bool = False,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         try:
@@ -117,7 +166,7 @@ class Connection:
                 headers={**self._http.headers, **(headers or {})},
                 body=body,
                 timeout=wait + _PATIENCE,
-                retries=_ONCE if once else _REPEATABLE,
+                retries=retries,
                 preload_content=not stream,
             )
             if answer.status >= HTTPStatus.BAD_REQUEST:

@@ -1,5 +1,6 @@
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -79,8 +80,8 @@ def good(body: object = JOB, status: int = 200, **headers: str) -> Answer:
     return status, headers, body if isinstance(body, bytes) else json.dumps(body).encode()
 
 
-def problem(status: int, **members: Any) -> Answer:
-    return status, {"Retry-After": "0"}, json.dumps({"status": status, **members}).encode()
+def problem(status: int, *, retry_after: str = "0", **members: Any) -> Answer:
+    return status, {"Retry-After": retry_after}, json.dumps({"status": status, **members}).encode()
 
 
 @pytest.mark.parametrize("first", [None, problem(503), problem(429)], ids=["broken", "503", "429"])
@@ -100,11 +101,31 @@ def test_a_submission_is_repeated_under_the_same_key(site: Site, client: Client,
 
 def test_two_submissions_have_two_keys_unless_they_are_given_one(site: Site, client: Client) -> None:
     site.answers = [good(status=202) for _ in range(3)]
-    for key in (None, None, "mine"):
+    for key in (None, None, 'my "own"'):
         client.submit("web.fetch", {}, idempotency_key=key)
     first, second, third = (headers["Idempotency-Key"] for _, headers, _ in site.asked)
     assert first != second
-    assert third == "mine"
+    assert third == r'"my \"own\""'
+
+
+def test_nothing_is_repeated_after_the_callers_deadline(site: Site, client: Client) -> None:
+    site.answers = [problem(503, retry_after="5") for _ in range(9)]
+    began = time.monotonic()
+    with pytest.raises(ApiError, match="503"):
+        client.wait(JOB["id"], timeout=1)
+    with pytest.raises(ApiError, match="503"):
+        client.run("web.fetch", {}, timeout=1)
+    assert len(site.asked) == 2
+    assert time.monotonic() - began < 2
+
+
+def test_a_broken_connection_is_tried_again_until_the_deadline(site: Site, client: Client) -> None:
+    site.answers = [None] * 3 + [good()]
+    assert client.wait(JOB["id"], timeout=20).ended
+    site.answers = [None] * 9
+    with pytest.raises(Unreachable):
+        client.wait(JOB["id"], timeout=0)
+    assert len(site.asked) == 5
 
 
 @pytest.mark.parametrize(
