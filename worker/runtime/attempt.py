@@ -23,6 +23,7 @@ from worker.storage import Storage
 _LONGEST_NAME = 200
 _UNNAMEABLE = set('/\\"')  # they would not survive a Content-Disposition
 _LONGEST_NOTE = 500
+_CANCEL_GRACE = 5.0  # seconds that a cancelled handler gets to stop by itself
 
 T = TypeVar("T")
 
@@ -56,6 +57,8 @@ class Attempt:
         self.unsaid_progress: bytes | None = None  # JSON; written to the ledger by the attendant
         self.unwanted_since: float | None = None  # monotonic time at which a stop was asked for
         self.overrun = False
+        self.marked = False  # the ledger knows that it overran
+        self.doomed_since: float | None = None  # monotonic time since which its process is to end
         self._checkpoint = (job.checkpoint or "null").encode()
         self._checkpoints = checkpoints
         self._ledger = ledger
@@ -98,6 +101,12 @@ class Attempt:
     def cancelled(self) -> bool:
         """Whether this attempt should stop."""
         return self.unwanted_since is not None
+
+    @property
+    def stubborn(self) -> bool:
+        """Whether it should have stopped long ago."""
+        since = self.unwanted_since
+        return since is not None and time.monotonic() - since > _CANCEL_GRACE
 
     def check_cancelled(self) -> None:
         """Raise `Cancelled` where this attempt should stop."""

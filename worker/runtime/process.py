@@ -204,7 +204,8 @@ class Worker:
     def _hopeless(self) -> bool:
         if self._runner is None:
             return False
-        overrun = {attempt.job.id for attempt in self._runner.attendant.running() if attempt.overrun}
+        # Before the ledger knows, an overrun would be given back unspent.
+        overrun = {attempt.job.id for attempt in self._runner.attendant.running() if attempt.marked}
         return bool(overrun) and self._runner.in_hand() <= overrun  # an outcome under way is in hand too
 
     def _in_hand(self) -> set[UUID]:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,9 @@ from worker.contract.states import State
 from worker.ledger import leases, transitions
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Claim, ClaimedJob, Outcome
+from worker.runtime import attempt as attempts
 from worker.runtime import attendant as attendants
+from worker.runtime import courier as couriers
 from worker.runtime.attempt import Attempt
 from worker.runtime.attendant import Attendant
 from worker.runtime.bookkeeping import Answers, Batch
@@ -42,11 +45,14 @@ class FakeLedger:
         self.overrun: list[UUID] = []
         self.progress: list[tuple[UUID, bytes]] = []
         self.failures: list[Exception] = []
+        self.answers = threading.Event()  # a silent one lets whoever comes wait
+        self.answers.set()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         if self.failures:
             raise self.failures.pop(0)
+        assert self.answers.wait(10)
         yield Connection()
 
 
@@ -82,8 +88,9 @@ def alarms() -> list[float]:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attendants, "_ROUND", 0.01)
-    monkeypatch.setattr(attendants, "_LEDGER_ROUND", 0.01)
-    monkeypatch.setattr(attendants, "_CANCEL_GRACE", 0.05)
+    monkeypatch.setattr(attendants, "_PATIENCE", 0.1)
+    monkeypatch.setattr(couriers, "_LEDGER_ROUND", 0.01)
+    monkeypatch.setattr(attempts, "_CANCEL_GRACE", 0.05)
 
 
 @pytest.fixture
@@ -127,7 +134,7 @@ def test_a_process_of_many_handlers_drains_once_for_each_overrun(
     attendant = make("many")
     neighbour, late = attempt_of(tmp_path), attempt_of(tmp_path, deadline=0.03)
     with attendant.watch(neighbour), attendant.watch(late):
-        eventually(lambda: signals)
+        eventually(lambda: signals and late.marked)
         time.sleep(0.05)
     assert signals == [signal.SIGTERM]
     assert ledger.overrun == [late.job.id]
@@ -221,6 +228,49 @@ def test_the_kernel_waits_for_the_earliest_deadline(make: Make, tmp_path: Path, 
         eventually(lambda: any(45 < seconds < 60 for seconds in alarms))
 
 
+def test_a_silent_ledger_does_not_let_the_kernel_end_who_is_in_time(
+    make: Make, tmp_path: Path, ledger: FakeLedger, alarms: list[float]
+) -> None:
+    attendant = make("many")
+    ledger.answers.clear()
+    with attendant.watch(attempt_of(tmp_path, deadline=60)):
+        with attendant.watch(attempt_of(tmp_path, deadline=1)):
+            assert alarms[-1] < 10
+        assert alarms[-1] > 50  # at once
+        alarms.clear()
+        eventually(lambda: len(alarms) > 2)
+        assert min(alarms) > 50
+        ledger.answers.set()
+
+
+def test_a_later_deadline_does_not_put_off_the_alarm_of_an_earlier_one(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alarms: list[float]
+) -> None:
+    monkeypatch.setattr(attendants, "_ROUND", 60)
+    attendant = make("many")
+    with attendant.watch(attempt_of(tmp_path, deadline=100)):
+        eventually(lambda: len(alarms) > 1)  # the only look is over
+        with attendant.watch(attempt_of(tmp_path, deadline=200)):
+            assert alarms[-1] < 110
+            with attendant.watch(attempt_of(tmp_path, deadline=10)):
+                assert alarms[-1] < 20
+            assert 50 < alarms[-1] < 110
+
+
+@pytest.mark.parametrize("jobs", ["one", "many"])
+def test_a_silent_ledger_delays_no_deadline(
+    make: Make, tmp_path: Path, ledger: FakeLedger, signals: list[int], jobs: Jobs
+) -> None:
+    attendant = make(jobs)
+    ledger.answers.clear()
+    with attendant.watch(late := attempt_of(tmp_path, deadline=0.03)):
+        eventually(lambda: signals)
+        assert signals[0] == (signal.SIGKILL if jobs == "one" else signal.SIGTERM)
+        assert not late.marked
+        ledger.answers.set()
+        eventually(lambda: jobs == "one" or late.marked)  # the worker leaves when the ledger knows
+
+
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Batch]:
     """What the ledger was told of bundles; it takes every word."""
@@ -230,7 +280,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Batch]:
         batches.append(batch)
         return Answers(recorded={outcome.job_id: outcome.state for outcome in batch.outcomes})
 
-    monkeypatch.setattr(attendants, "settle", settle)
+    monkeypatch.setattr(couriers, "settle", settle)
     return batches
 
 
@@ -278,7 +328,7 @@ def test_a_process_does_not_die_under_outcomes_that_the_ledger_does_not_know(
 def test_an_outcome_is_not_held_for_as_long_as_the_next_handler_runs(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[Batch]
 ) -> None:
-    monkeypatch.setattr(attendants, "HELD", 0.05)
+    monkeypatch.setattr(couriers, "HELD", 0.05)
     bundle, (first, second, *_) = bundle_of(3)
     attempt = attempt_of(tmp_path, id=second.id, token=second.token)
     attempt.bundle = bundle
