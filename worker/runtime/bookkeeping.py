@@ -1,21 +1,17 @@
-"""Claims and outcomes on their way to the ledger: message by message, or combined.
+"""Claims and outcomes on their way to the ledger, batch by batch.
 
 While the ledger is away both wait: a claim has nothing better to do, and an outcome must not be lost.
 Repeating either with its token is harmless, so an uncertain commit is simply tried again.
 """
 
-import contextlib
-import queue
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Protocol
 from uuid import UUID
 
 import msgspec
 from loguru import logger
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -28,11 +24,14 @@ from worker.runtime import native
 from worker.runtime.notice import Notices
 
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between two tries while the ledger is away
-_LARGEST_BATCH = 200
 
 
 class Stopped(Exception):  # noqa: N818 - a condition, not a defect
     """The worker stops, and claims nothing more of a ledger that is away."""
+
+
+class Blocked(Exception):  # noqa: N818 - a condition, not a defect
+    """What was to be written is too much at once, or somebody else holds a row of it."""
 
 
 class Bookkeeper(Protocol):
@@ -58,6 +57,20 @@ class Batch(msgspec.Struct):
         spoken_of: list[Claim | Outcome] = [*self.claims, *self.outcomes]
         return {word.job_id for word in spoken_of} | {job.id for job in self.returned}
 
+    def weight(self) -> int:
+        """About how many bytes the ledger gets."""
+        return sum(len(outcome.result or b"") for outcome in self.outcomes)
+
+    def halves(self) -> list["Batch"]:
+        """The same in two; as it is, where it speaks of one job."""
+        singles = [
+            *(Batch(claims=[claim]) for claim in self.claims),
+            *(Batch(outcomes=[outcome]) for outcome in self.outcomes),
+            *(Batch(returned=[job]) for job in self.returned),
+        ]
+        middle = len(singles) // 2
+        return [together(half) for half in (singles[:middle], singles[middle:]) if half]
+
     def apart(self) -> list["Batch"]:
         """The same in as many batches as there are outcomes, for any of these may be refused."""
         others = Batch(claims=self.claims, returned=self.returned)
@@ -69,6 +82,19 @@ class Answers(msgspec.Struct):
 
     claimed: dict[UUID, ClaimedJob] = {}
     recorded: dict[UUID, State] = {}
+
+    def __or__(self, other: "Answers") -> "Answers":
+        """Both."""
+        return Answers(claimed=self.claimed | other.claimed, recorded=self.recorded | other.recorded)
+
+
+def together(batches: Sequence[Batch]) -> Batch:
+    """Many batches as one."""
+    return Batch(
+        claims=[claim for batch in batches for claim in batch.claims],
+        outcomes=[outcome for batch in batches for outcome in batch.outcomes],
+        returned=[job for batch in batches for job in batch.returned],
+    )
 
 
 def settle(connection: Connection, batch: Batch, worker: str) -> Answers:
@@ -104,10 +130,10 @@ class LedgerLine:
         self._worker = worker
         self._notices = notices
         self._give_up = give_up
-        self._natively: Callable[[Callable[[], Answers]], Answers] = native.caller()
+        self._natively: Callable[[Callable[[], Answers]], Answers] = native.caller(threads=2)
 
     def write(self, batch: Batch) -> Answers:
-        """Write a batch, as often as it takes.
+        """Write a batch, as often as it takes, and in parts where it cannot be written as a whole.
 
         Raises:
             Stopped: the ledger is away, the worker stops, and there are no outcomes. These are held until the
@@ -117,19 +143,48 @@ class LedgerLine:
         tries = 0
         while True:
             try:
-                return self._natively(lambda: self._write(batch))
-            except SQLAlchemyError as error:
-                if not is_outage(error):
-                    raise
+                return self.write_whole(batch)
+            except Blocked:
+                halves = batch.halves()
+                if len(halves) > 1:
+                    return self.write(halves[0]) | self.write(halves[1])
                 if tries == 0:
-                    logger.warning("ledger_away", error=type(error).__name__)
-                if self._give_up() and not batch.outcomes:
-                    raise Stopped from error
+                    logger.warning("ledger_blocked", entries=1)
             time.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
             tries += 1
 
-    def _write(self, batch: Batch) -> Answers:
+    def write_whole(self, batch: Batch, patience: float | None = None) -> Answers:
+        """Write a batch, as often as it takes while the ledger is away.
+
+        Args:
+            batch: what to write.
+            patience: seconds to wait for a row that somebody else holds; None: while a statement may run.
+
+        Raises:
+            Blocked: it takes too long, or too much memory.
+            Stopped: as `write`.
+            Exception: as `write`.
+        """
+        tries = 0
+        while True:
+            try:
+                return self._natively(lambda: self._write(batch, patience))
+            except SQLAlchemyError as error:
+                if not is_outage(error):
+                    raise
+                if self._give_up() and not batch.outcomes:
+                    raise Stopped from error
+                if is_too_much(error):
+                    raise Blocked from error
+                if tries == 0:
+                    logger.warning("ledger_away", error=type(error).__name__)
+            time.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+            tries += 1
+
+    def _write(self, batch: Batch, patience: float | None) -> Answers:
         with self._ledger.write() as connection:
+            if patience is not None:
+                connection.execute(_WAIT_FOR_ROWS, {"patience": f"{int(patience * 1000)}ms"})
             answers = settle(connection, batch, self._worker)
         ended = [job_id for job_id, state in answers.recorded.items() if state in FINAL]
         if ended:
@@ -137,71 +192,15 @@ class LedgerLine:
         return answers
 
 
-class Combiner:
-    """Makes what waits at the same moment into one statement: while one is in flight, the next gathers."""
-
-    def __init__(self, line: LedgerLine) -> None:
-        self._line = line
-        self._waiting: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="combiner", daemon=True).start()
-
-    def write(self, batch: Batch) -> Answers:
-        """Write a batch together with what else waits."""
-        entry = _Entry(batch)
-        self._waiting.put(entry)
-        return entry.answer.result()
-
-    def _run(self) -> None:
-        while True:
-            self._serve(self._gather())
-
-    def _gather(self) -> list["_Entry"]:
-        entries = [self._waiting.get()]
-        seen = set(entries[0].job_ids)
-        with contextlib.suppress(queue.Empty):
-            while len(seen) < _LARGEST_BATCH:
-                entry = self._waiting.get_nowait()
-                if entry.job_ids & seen:  # one statement cannot say two things of one job
-                    self._waiting.put(entry)
-                    break
-                seen |= entry.job_ids
-                entries.append(entry)
-        return entries
-
-    def _serve(self, entries: Sequence["_Entry"]) -> None:
-        try:
-            answers = self._line.write(_together([entry.batch for entry in entries]))
-        except Exception as error:  # noqa: BLE001 - whatever one entry brings, this thread serves the others
-            if len(entries) > 1 and not isinstance(error, Stopped):
-                # One of them cannot be written: find it, and let the others pass.
-                for entry in entries:
-                    self._serve([entry])
-                return
-            for entry in entries:
-                entry.answer.set_exception(error)
-        else:
-            for entry in entries:
-                entry.answer.set_result(answers)
-
-
-class _Entry:
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-        self.job_ids = batch.job_ids()
-        self.answer: Future[Answers] = Future()
-
-
-def _together(batches: Sequence[Batch]) -> Batch:
-    return Batch(
-        claims=[claim for batch in batches for claim in batch.claims],
-        outcomes=[outcome for batch in batches for outcome in batch.outcomes],
-        returned=[job for batch in batches for job in batch.returned],
-    )
-
+_WAIT_FOR_ROWS = text("SELECT set_config('lock_timeout', :patience, true)")
 
 # SQLSTATE classes that speak of the server and not of the statement: connection, resources, intervention
 # by an operator, system error, a transaction that lost a race, a read-only standby.
 _OUTAGES = ("08", "53", "57", "58", "40", "25006", "55P03")
+
+# Of these what may be the statement's own doing: its time or the server's memory was not enough for it, or
+# somebody holds a row.
+_TOO_MUCH = ("57014", "53200", "55P03")
 
 
 def is_outage(error: SQLAlchemyError) -> bool:
@@ -216,3 +215,9 @@ def is_outage(error: SQLAlchemyError) -> bool:
     if code is None:  # the server said nothing: it could not be reached
         return isinstance(error, OperationalError | InterfaceError)
     return code.startswith(_OUTAGES)
+
+
+def is_too_much(error: SQLAlchemyError) -> bool:
+    """Whether less at once may succeed now."""
+    code: str | None = getattr(getattr(error, "orig", None), "pgcode", None)
+    return code in _TOO_MUCH

@@ -32,12 +32,12 @@ def start(target: Callable[[], None], name: str) -> None:
         threading.Thread(target=target, name=name, daemon=True).start()
 
 
-def caller() -> Callable[[Callable[[], T]], T]:
-    """A function that calls another one on a native thread of its own and waits without blocking others."""
+def caller(threads: int = 1) -> Callable[[Callable[[], T]], T]:
+    """A function that calls another one on native threads of its own and waits without blocking others."""
     if under_gevent():
         from gevent.threadpool import ThreadPool  # noqa: PLC0415 - as above
 
-        return ThreadPool(1).apply
+        return ThreadPool(threads).apply
     return lambda function: function()
 
 

@@ -20,8 +20,9 @@ from worker.message import jobs_in
 from worker.pulse import Pulse
 from worker.runtime import forking, native, orphans
 from worker.runtime.attendant import Attendant
-from worker.runtime.bookkeeping import Bookkeeper, Combiner, LedgerLine
+from worker.runtime.bookkeeping import Bookkeeper, LedgerLine
 from worker.runtime.checkpoints import Checkpoints
+from worker.runtime.combiner import Combiner
 from worker.runtime.lease import LeaseKeeper
 from worker.runtime.metrics import Metrics
 from worker.runtime.notice import Notices

@@ -19,8 +19,9 @@ from worker.ledger import transitions
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Claim, ClaimedJob, Outcome
 from worker.runtime.attempt import Attempt
-from worker.runtime.bookkeeping import Combiner, LedgerLine
+from worker.runtime.bookkeeping import LedgerLine
 from worker.runtime.checkpoints import Checkpoints
+from worker.runtime.combiner import Combiner
 from worker.runtime.notice import Notices
 from worker.settings import Settings
 from worker.storage import Storage

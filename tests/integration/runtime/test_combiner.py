@@ -1,5 +1,7 @@
 """Many claims and outcomes of one process, on a real ledger."""
 
+import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import cast
@@ -7,15 +9,20 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from tests.awaiting import eventually
 from tests.integration.runtime.conftest import Look, Submit
 from tests.unit.worker.runtime.samples import claiming, finishing
 from worker.contract.states import State
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Artifact, Claim, ClaimedJob, JobFailure, Outcome
-from worker.runtime.bookkeeping import Combiner, LedgerLine
+from worker.runtime.bookkeeping import Batch, LedgerLine
+from worker.runtime.combiner import Combiner
 from worker.runtime.notice import Notices
+from worker.runtime.verdict import LARGEST_RESULT
+from worker.settings import Settings
 
 WORKER = uuid4()
 
@@ -119,3 +126,49 @@ def test_a_job_that_is_not_to_be_had_does_not_hurt_its_neighbours(combiner: Comb
         claimed = list(pool.map(partial(claiming, combiner), wishes))
     assert [job and job.id for job in claimed[:10]] == [wish.job_id for wish in wishes[:10]]
     assert claimed[10] is None
+
+
+def test_a_row_that_somebody_holds_holds_up_its_own_job_alone(
+    combiner: Combiner, ledger: Ledger, submit: Submit, look: Look
+) -> None:
+    jobs = held(combiner, submit, 30)
+    with ThreadPoolExecutor(31) as pool:
+        with ledger.write() as connection:
+            connection.execute(text("SELECT FROM jobs WHERE id = :id FOR UPDATE"), {"id": jobs[7].id})
+            asked = [pool.submit(finishing, combiner, success(job)) for job in jobs]
+            others = [future.result(8.0) for future in asked if future is not asked[7]]
+            assert others == [State.SUCCEEDED] * 29
+            assert pool.submit(claiming, combiner, claim(submit())).result(0.9)
+            assert not asked[7].done()
+        assert asked[7].result(5.0) is State.SUCCEEDED
+    assert look(jobs[7].id)["outcomes"] == ["succeeded"]
+
+
+@pytest.fixture
+def impatient(database_url: str, told: Told) -> Iterator[LedgerLine]:
+    """The line of a prefork child, which has no combiner, and whose statements may run for 0.2 s."""
+    ledger = Ledger.open(Settings(database_url=database_url, database_statement_timeout=0.2), "tests")
+    yield LedgerLine(ledger, cast("Notices", told), "worker", give_up=lambda: False)
+    ledger.close()
+
+
+def test_a_row_that_somebody_holds_does_not_hold_up_its_bundle(
+    impatient: LedgerLine, ledger: Ledger, combiner: Combiner, submit: Submit, look: Look
+) -> None:
+    jobs = held(combiner, submit, 4)
+    with ThreadPoolExecutor(1) as pool:
+        with ledger.write() as connection:
+            connection.execute(text("SELECT FROM jobs WHERE id = :id FOR UPDATE"), {"id": jobs[3].id})
+            asked = pool.submit(impatient.write, Batch(outcomes=[success(job) for job in jobs]))
+            eventually(lambda: all(look(job.id)["state"] == "succeeded" for job in jobs[:3]), 5.0)
+            assert not asked.done()
+        assert asked.result(5.0).recorded.keys() == {job.id for job in jobs}
+
+
+def test_many_large_results_are_recorded(combiner: Combiner, submit: Submit, look: Look) -> None:
+    jobs = held(combiner, submit, 12)
+    result = json.dumps("x" * (LARGEST_RESULT - 2)).encode()
+    words = [msgspec.structs.replace(success(job), result=result) for job in jobs]
+    with ThreadPoolExecutor(12) as pool:
+        assert list(pool.map(partial(finishing, combiner), words)) == [State.SUCCEEDED] * 12
+    assert look(jobs[5].id)["result"] is not None

@@ -1,7 +1,5 @@
 """Claims and outcomes on their way to the ledger, with a ledger that a test plays."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -10,13 +8,12 @@ import pytest
 from sqlalchemy.exc import DBAPIError, InterfaceError, NoSuchTableError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tests.awaiting import eventually
-from tests.unit.worker.runtime.samples import claimed, claiming, finishing
+from tests.unit.worker.runtime.samples import claimed
 from worker.contract.states import State
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Claim, Outcome
 from worker.runtime import bookkeeping
-from worker.runtime.bookkeeping import Answers, Batch, Combiner, LedgerLine, Stopped, is_outage
+from worker.runtime.bookkeeping import Answers, Batch, LedgerLine, Stopped, is_outage, together
 from worker.runtime.notice import Notices
 
 
@@ -32,104 +29,6 @@ def away() -> OperationalError:
     return OperationalError("statement", {}, psycopg2.OperationalError("the server closed the connection"))
 
 
-class Line:
-    """Answers at once what it is asked, unless the gate is closed; refuses what it must."""
-
-    def __init__(self) -> None:
-        self.batches: list[Batch] = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.refused: set[UUID] = set()
-        self.error: Exception = ValueError("A string literal cannot contain NUL (0x00) characters.")
-
-    def write(self, batch: Batch) -> Answers:
-        self.batches.append(batch)
-        assert self.gate.wait(10)
-        words: list[Claim | Outcome] = [*batch.claims, *batch.outcomes]
-        if self.refused & {word.job_id for word in words}:
-            raise self.error
-        return Answers(
-            claimed={c.job_id: claimed(id=c.job_id, token=c.token) for c in batch.claims},
-            recorded={o.job_id: o.state for o in batch.outcomes},
-        )
-
-
-@pytest.fixture
-def line() -> Line:
-    return Line()
-
-
-@pytest.fixture
-def combiner(line: Line) -> Combiner:
-    return Combiner(cast("LedgerLine", line))
-
-
-def test_what_waits_while_a_statement_is_in_flight_becomes_the_next_one(
-    line: Line, combiner: Combiner
-) -> None:
-    line.gate.clear()
-    with ThreadPoolExecutor(21) as pool:
-        first = pool.submit(claiming, combiner, claim())
-        eventually(lambda: line.batches)
-        words = [outcome() for _ in range(10)]
-        wishes = [claim() for _ in range(10)]
-        asked = [pool.submit(finishing, combiner, word) for word in words]
-        asked_too = [pool.submit(claiming, combiner, wish) for wish in wishes]
-        eventually(lambda: combiner._waiting.qsize() == 20)
-        line.gate.set()
-        assert first.result(10) is not None
-        assert [future.result(10) for future in asked] == [State.SUCCEEDED] * 10
-        assert [job.id for future in asked_too if (job := future.result(10))] == [w.job_id for w in wishes]
-    assert [(len(batch.claims), len(batch.outcomes)) for batch in line.batches] == [(1, 0), (10, 10)]
-
-
-def test_two_words_about_one_job_go_in_two_statements(line: Line, combiner: Combiner) -> None:
-    line.gate.clear()
-    with ThreadPoolExecutor(3) as pool:
-        pool.submit(claiming, combiner, claim())
-        eventually(lambda: line.batches)
-        job_id = uuid4()
-        asked = [pool.submit(claiming, combiner, claim(job_id)) for _ in range(2)]
-        eventually(lambda: combiner._waiting.qsize() == 2)
-        line.gate.set()
-        tokens = {job.token for future in asked if (job := future.result(10))}
-    assert len(tokens) == 2
-    assert [len(batch.claims) for batch in line.batches] == [1, 1, 1]
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        ValueError("A string literal cannot contain NUL (0x00) characters."),
-        UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed"),
-        NoSuchTableError("jobs"),
-    ],
-)
-def test_one_that_cannot_be_written_does_not_hurt_its_neighbours(
-    line: Line, combiner: Combiner, error: Exception
-) -> None:
-    line.error = error
-    line.gate.clear()
-    with ThreadPoolExecutor(6) as pool:
-        pool.submit(claiming, combiner, claim())
-        eventually(lambda: line.batches)
-        words = [outcome() for _ in range(5)]
-        line.refused = {words[2].job_id}
-        asked = [pool.submit(finishing, combiner, word) for word in words]
-        eventually(lambda: combiner._waiting.qsize() == 5)
-        line.gate.set()
-        found = [future.exception(10) or future.result() for future in asked]
-    assert found == [State.SUCCEEDED, State.SUCCEEDED, error, State.SUCCEEDED, State.SUCCEEDED]
-    assert finishing(combiner, outcome()) is State.SUCCEEDED  # and the thread lives
-
-
-def test_a_worker_that_stops_refuses_all_that_wait(line: Line, combiner: Combiner) -> None:
-    wish = claim()
-    line.refused, line.error = {wish.job_id}, Stopped()
-    with pytest.raises(Stopped):
-        claiming(combiner, wish)
-
-
 class Outage:
     """In the place of `LedgerLine._write`: fails a number of times."""
 
@@ -137,7 +36,7 @@ class Outage:
         self.failures = failures
         self.tries = 0
 
-    def __call__(self, _batch: Batch) -> Answers:
+    def __call__(self, _batch: Batch, _patience: float | None) -> Answers:
         self.tries += 1
         if self.failures:
             raise self.failures.pop(0)
@@ -181,6 +80,44 @@ def test_a_worker_that_stops_still_holds_its_outcomes(ledger_line: LedgerLine) -
     outage = Outage([away() for _ in range(20)])
     _with(ledger_line, outage, stopping=True).write(Batch(outcomes=[outcome()], claims=[claim()]))
     assert outage.tries == 21
+
+
+class Measured:
+    """In the place of `LedgerLine._write`: too many outcomes at once are too much for it."""
+
+    def __init__(self, error: Exception, most: int, *, blocked: int = 0) -> None:
+        self.error, self.most, self.blocked = error, most, blocked
+        self.sizes: list[int] = []
+
+    def __call__(self, batch: Batch, _patience: float | None) -> Answers:
+        self.sizes.append(len(batch.outcomes))
+        if len(batch.outcomes) > self.most or len(self.sizes) <= self.blocked:
+            raise self.error
+        return Answers(recorded={outcome.job_id: outcome.state for outcome in batch.outcomes})
+
+
+@pytest.mark.parametrize("code", ["57014", "53200", "55P03"])
+def test_what_is_too_much_at_once_is_written_in_parts(ledger_line: LedgerLine, code: str) -> None:
+    fake: Any = ledger_line
+    fake._write = Measured(_refused(code), most=2)
+    words = [outcome() for _ in range(5)]
+    answers = ledger_line.write(Batch(outcomes=words))
+    assert answers.recorded.keys() == {word.job_id for word in words}
+    assert fake._write.sizes == [5, 2, 3, 1, 2]
+
+
+def test_what_speaks_of_one_job_is_tried_again(ledger_line: LedgerLine) -> None:
+    fake: Any = ledger_line
+    fake._write = Measured(_refused("57014"), most=2, blocked=3)
+    assert len(ledger_line.write(Batch(outcomes=[outcome()])).recorded) == 1
+    assert fake._write.sizes == [1, 1, 1, 1]
+
+
+def test_halves_speak_of_all() -> None:
+    batch = Batch(claims=[claim(), claim()], outcomes=[outcome()], returned=[claimed()])
+    halves = batch.halves()
+    assert together(halves) == batch
+    assert [len(half.job_ids()) for half in halves] == [2, 2]
 
 
 def _refused(code: str | None, error: type[DBAPIError] = DBAPIError) -> DBAPIError:
