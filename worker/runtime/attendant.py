@@ -117,7 +117,7 @@ class Attendant:
             attempt.bundle.break_off()
             attempt.doomed_since = attempt.doomed_since or time.monotonic()
         if doomed and all(_may_end(attempt) for attempt in doomed):
-            _kill_this_process()
+            _kill_this_process(at_deadline=any(attempt.overrun for attempt in doomed))
 
 
 def _may_end(attempt: Attempt) -> bool:
@@ -134,10 +134,16 @@ def _alarm(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _kill_this_process() -> None:
-    """Die at once, handler and all: the main process sees it and records what it means."""
+def _kill_this_process(*, at_deadline: bool) -> None:
+    """Die at once, handler and all: the main process sees it and records what it means.
+
+    SIGALRM says that the deadline did it, as it does where the alarm ends a frozen process. So that is known
+    also where the ledger took no mark.
+    """
     logger.complete()
-    os.kill(os.getpid(), signal.SIGKILL)
+    if at_deadline:
+        os.kill(os.getpid(), signal.SIGALRM)
+    os.kill(os.getpid(), signal.SIGKILL)  # also where a handler catches the other
 
 
 def _drain_worker() -> None:

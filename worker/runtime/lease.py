@@ -39,6 +39,15 @@ class News(msgspec.Struct, frozen=True):
 
     cancelled_by: str | None = None
     died_of: str | None = None  # why its process is gone, if it is
+    overran: bool = False  # that was its deadline's doing
+
+    def and_before(self, told: "News") -> "News":
+        """All that was told: a cancelled job's process may die next."""
+        return News(
+            self.cancelled_by or told.cancelled_by,
+            self.died_of or told.died_of,
+            self.overran or told.overran,
+        )
 
 
 class LeaseKeeper:
@@ -114,6 +123,10 @@ class LeaseKeeper:
     def lost(self, job_id: UUID, reason: str) -> None:
         """Record soon that the process of a job died; never blocks."""
         self._tell(job_id, News(died_of=reason))
+
+    def overran(self, job_id: UUID, reason: str) -> None:
+        """Record soon that the process of a job was ended at its deadline; never blocks."""
+        self._tell(job_id, News(died_of=reason, overran=True))
 
     def cancel(self, job_id: UUID, actor: str) -> None:
         """Cancel a job soon; never blocks."""
@@ -211,8 +224,7 @@ class LeaseKeeper:
         time.sleep(_PAUSE)
 
     def _tell(self, job_id: UUID, news: News) -> None:
-        told = self._news.get(job_id, News())  # a cancelled job's process may die next: both count
-        self._news[job_id] = News(news.cancelled_by or told.cancelled_by, news.died_of or told.died_of)
+        self._news[job_id] = news.and_before(self._news.get(job_id, News()))
         self._bell.ring()
 
     def _settle_news(self) -> None:
@@ -222,20 +234,20 @@ class LeaseKeeper:
                 with self._transaction() as connection:
                     state = transitions.cancel(connection, job_id, news.cancelled_by)
                 logger.info("job_revoked", job=str(job_id), state=state)
-        died = {job_id: news.died_of for job_id, news in told.items() if news.died_of}
+        died = {job_id: news for job_id, news in told.items() if news.died_of}
         if died and not self._leaving:
             self._record_deaths(died)
         for job_id, news in told.items():
             if self._news.get(job_id) is news and not self._leaving:
                 del self._news[job_id]
 
-    def _record_deaths(self, died: Mapping[UUID, str]) -> None:
+    def _record_deaths(self, died: Mapping[UUID, News]) -> None:
         # A job that is still in hand was claimed here again, and an older attempt of it died. Should only
         # a doubled message of it be in hand, the comparison finds the loss.
         lost = set(died) - set(self._known())
         for job in self._held() if lost else ():
             if job.id in lost and not self._leaving:
-                self._record_loss(job, died[job.id])
+                self._record_death(job, died[job.id])
 
     def _compare(self) -> None:
         """Find what the signals missed: jobs under this worker's name of which it knows nothing.
@@ -245,18 +257,22 @@ class LeaseKeeper:
         held = {job.id: job for job in self._held()}
         missing = set(held) - set(self._known())
         for job_id in missing & self._missing:
-            self._record_loss(held[job_id], "its process vanished")
+            self._record_death(held[job_id], News(died_of="its process vanished"))
         self._missing = missing
 
     def _held(self) -> list[Held]:
         with self._transaction() as connection:
             return leases.held_by(connection, self._incarnation.id)
 
-    def _record_loss(self, job: Held, reason: str) -> None:
+    def _record_death(self, job: Held, news: News) -> None:
+        reason = news.died_of or ""
+        job = msgspec.structs.replace(job, overran=job.overran or news.overran)
         outcome = self._intended(job)
         with self._transaction() as connection:
             state: State | None
             if outcome is not None:
+                if news.overran:  # for dispatch, which lets it share no bundle
+                    transitions.mark_overrun(connection, job.id, job.token)
                 state = transitions.finish(connection, [outcome]).get(job.id)
             else:
                 state = transitions.lose(connection, job.id, job.token, reason, self._settings.loss_cap)

@@ -4,8 +4,10 @@ A test names each of them on each pool, so that an upgrade of Celery that moves 
 """
 
 from collections.abc import Collection
+from signal import SIGALRM
 from typing import Any
 
+from billiard.common import human_status
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import signals
 from celery.worker import state as celery_state
@@ -39,6 +41,7 @@ def connect(worker: Worker, observation: Observation, metrics: Metrics) -> None:
 
 
 _LONGEST_TEXT = 100  # characters of somebody else's text in a log line
+_AT_DEADLINE = human_status(-SIGALRM)  # in billiard's text: the attendant's signal, and that of its alarm
 
 
 class _Wiring:
@@ -95,7 +98,11 @@ class _Wiring:
         if isinstance(exception, WorkerLostError | TimeLimitExceeded):
             # At a time limit Celery does not show the message: the comparison finds what a bundle held.
             headers: Headers = sender.request if sender.request.id == task_id else {"id": task_id}
-            self._lose(headers, f"its process died: {exception}")
+            reason = f"its process died: {exception}"
+            if _AT_DEADLINE in str(exception) and len(jobs_in(headers)) == 1:
+                self._overrun(headers, reason)
+            else:  # of a bundle nobody says here which of its jobs overran; the ledger may know
+                self._lose(headers, reason)
 
     def on_revoked(self, request: Any, terminated: bool, **_: Any) -> None:  # noqa: FBT001 - Celery's name
         """Main process: a process was ended under a job; whether the job was meant, the ledger knows."""
@@ -115,6 +122,11 @@ class _Wiring:
         if lease:
             for job in jobs_in(headers):
                 lease.lost(job.id, reason)
+
+    def _overrun(self, headers: Headers, reason: str) -> None:
+        if self._worker.lease:
+            for job in jobs_in(headers):
+                self._worker.lease.overran(job.id, reason)
 
     def _drop(self, reason: str, **fields: Any) -> None:
         self._worker.hear()

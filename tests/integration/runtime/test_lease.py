@@ -17,7 +17,7 @@ from tests.unit.worker.runtime.samples import ask
 from worker.ledger import messages, transitions
 from worker.ledger.engines import Ledger
 from worker.ledger.records import ClaimedJob
-from worker.ledger.tables import workers
+from worker.ledger.tables import jobs, workers
 from worker.runtime.lease import LeaseKeeper
 from worker.runtime.metrics import Metrics
 from worker.runtime.runner import Incarnation
@@ -209,6 +209,20 @@ def test_an_overrun_is_a_spent_attempt_and_no_loss(die: Die, ledger: Ledger, our
     die(job, "its process died: signal 9")
     eventually(lambda: look(job.id)["state"] == "retrying")
     assert (look(job.id)["losses"], look(job.id)["error"]["type"]) == (0, "DeadlineExceeded")
+
+
+def test_an_overrun_that_the_ledger_does_not_know_is_none_either(
+    lease: LeaseKeeper, known: set[UUID], ledger: Ledger, ours: Ours, look: Look
+) -> None:
+    """The signal that ended the process says it."""
+    job = ours()
+    known.discard(job.id)
+    lease.overran(job.id, "its process died: signal 14 (SIGALRM)")
+    eventually(lambda: look(job.id)["state"] == "retrying")
+    assert (look(job.id)["losses"], look(job.id)["error"]["type"]) == (0, "DeadlineExceeded")
+    with ledger.read() as connection:
+        marked = select(jobs.c.overran).where(jobs.c.id == job.id)
+        assert connection.execute(marked).scalar_one()  # it shares no bundle from now on
 
 
 @pytest.mark.parametrize("first", ["the word", "the death"])

@@ -124,7 +124,7 @@ def test_a_process_of_one_handler_dies_with_it_at_its_deadline(
 ) -> None:
     with make("one").watch(attempt := attempt_of(tmp_path, deadline=0.03)):
         eventually(lambda: signals)
-    assert signals[0] == signal.SIGKILL
+    assert signals[0] == signal.SIGALRM
     assert ledger.overrun[0] == attempt.job.id  # before it died
 
 
@@ -265,7 +265,7 @@ def test_a_silent_ledger_delays_no_deadline(
     ledger.answers.clear()
     with attendant.watch(late := attempt_of(tmp_path, deadline=0.03)):
         eventually(lambda: signals)
-        assert signals[0] == (signal.SIGKILL if jobs == "one" else signal.SIGTERM)
+        assert signals[0] == (signal.SIGALRM if jobs == "one" else signal.SIGTERM)
         assert not late.marked
         ledger.answers.set()
         eventually(lambda: jobs == "one" or late.marked)  # the worker leaves when the ledger knows

@@ -24,9 +24,13 @@ JOB = uuid4()
 class Lease:
     def __init__(self) -> None:
         self.lost_jobs: list[tuple[UUID, str]] = []
+        self.overrun_jobs: list[tuple[UUID, str]] = []
 
     def lost(self, job_id: UUID, reason: str) -> None:
         self.lost_jobs.append((job_id, reason))
+
+    def overran(self, job_id: UUID, reason: str) -> None:
+        self.overrun_jobs.append((job_id, reason))
 
 
 class Parts:
@@ -155,6 +159,25 @@ def test_the_death_of_a_child_is_a_loss(parts: Parts, error: Exception) -> None:
     ((job_id, reason),) = parts.lease.lost_jobs
     assert job_id == JOB
     assert reason.startswith("its process died: ")
+
+
+BY_ALARM = WorkerLostError("Worker exited prematurely: signal 14 (SIGALRM) Job: 3.")  # as billiard says it
+
+
+def test_a_child_that_its_deadline_ended_overran(parts: Parts) -> None:
+    """Whether the ledger took the mark or not."""
+    signals.task_failure.send(sender=Sender(str(JOB)), task_id=str(JOB), exception=BY_ALARM)
+    assert parts.lease is not None
+    assert parts.lease.lost_jobs == []
+    assert [job_id for job_id, _ in parts.lease.overrun_jobs] == [JOB]
+
+
+def test_of_a_bundle_that_a_deadline_ended_only_the_ledger_knows_who_overran(parts: Parts) -> None:
+    sender = Sender("a bundle")
+    sender.request["jobs"] = [[str(uuid4()), ""] for _ in range(3)]
+    signals.task_failure.send(sender=sender, task_id="a bundle", exception=BY_ALARM)
+    assert parts.lease is not None
+    assert (len(parts.lease.lost_jobs), parts.lease.overrun_jobs) == (3, [])
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), SoftTimeLimitExceeded()])
