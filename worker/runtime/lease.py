@@ -26,11 +26,13 @@ from worker.ledger.gate import Gate
 from worker.ledger.records import Held, Outcome
 from worker.runtime import forking, native, verdict
 from worker.runtime.metrics import Metrics
+from worker.runtime.patience import Patience
 from worker.runtime.runner import Incarnation
 from worker.settings import Settings
 
 _COMPARE_EVERY = 2  # heartbeats
 _PAUSE = 0.5  # seconds before another try while the ledger is away
+_LATER = 1.0  # seconds after the server itself should have given up, that it may be silent
 _LAST_ROUND = 2.0  # seconds that a round under way gets before the lease is given up
 
 
@@ -92,6 +94,7 @@ class LeaseKeeper:
         self._beats = 0
         self._next_beat = 0.0
         self._started = self._leaving = self._away = False
+        self._patience = Patience(settings.heartbeat + _LATER)
         self._calm = forking.exclusion("lease") if forks else contextlib.nullcontext()
         self._engine = create_engine(
             writing_url(settings),
@@ -104,6 +107,7 @@ class LeaseKeeper:
 
     def take(self) -> None:
         """Take the lease, as soon as the ledger lets us; claims of a worker without one would be rescued."""
+        self._patience.start()
         while True:
             self._beat()
             try:
@@ -168,13 +172,19 @@ class LeaseKeeper:
             if rest:
                 transitions.hand_back(connection, rest, self._incarnation.name, delay)
             leases.end(connection, self._incarnation.id)
+        self._patience.stop()
         self._engine.dispose()
         return len(rest)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        """A transaction, during which no child is forked."""
-        with self._calm, self._engine.begin() as connection:
+        """A transaction, during which no child is forked: so it waits for no server that says nothing."""
+        with (
+            self._calm,
+            self._engine.connect() as connection,
+            self._patience.limit(connection),
+            connection.begin(),
+        ):
             yield connection
 
     def _run(self) -> None:

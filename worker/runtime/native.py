@@ -51,7 +51,7 @@ class Bell:
         self._ear, self._mouth = os.pipe()
         os.set_blocking(self._ear, False)
         os.set_blocking(self._mouth, False)
-        self._select: Any = _original("select", "select", select.select)
+        self._select = original("select", "select", select.select)
 
     def ring(self) -> None:
         """Wake the waiter, and every later one until the bell is cleared; never blocks."""
@@ -69,7 +69,8 @@ class Bell:
         return bool(self._select([self._ear], [], [], timeout)[0])
 
 
-def _original(module: str, name: str, otherwise: object) -> object:
+def original(module: str, name: str, otherwise: object) -> Any:
+    """What gevent replaced, for code that runs on native threads."""
     if under_gevent():
         from gevent.monkey import get_original  # noqa: PLC0415 - as above
 

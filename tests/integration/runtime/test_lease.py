@@ -1,7 +1,9 @@
 """The lease of a worker on a real ledger: its heartbeat, its losses, its end."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,8 +11,9 @@ import msgspec
 import psycopg2
 import pytest
 from prometheus_client import CollectorRegistry
-from sqlalchemy import Engine, event, select, text
+from sqlalchemy import Engine, event, make_url, select, text
 
+from ops.chaos.proxy import Proxy
 from tests.awaiting import eventually
 from tests.integration.runtime.conftest import Hold, Look, Submit
 from tests.unit.worker.runtime.samples import ask
@@ -135,6 +138,28 @@ def test_it_is_renewed_over_another_connection_when_its_own_was_cut(
     assert cut == 1
     assert first is not None
     eventually(lambda: (heartbeat() or first) > first)
+
+
+@pytest.mark.usefixtures("lease")
+def test_it_is_renewed_over_another_connection_when_its_own_froze(
+    heartbeat: Heartbeat, ledger: Ledger
+) -> None:
+    """A stopped server is there for TCP, and times nothing out."""
+    with ledger.read() as connection:
+        frozen = connection.execute(
+            text("""
+                SELECT pid FROM pg_stat_activity
+                WHERE application_name = 'jobyard-lease' AND datname = current_database()
+                  AND state = 'idle'
+            """)
+        ).scalar_one()
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        first = heartbeat()
+        assert first is not None
+        eventually(lambda: (heartbeat() or first) > first + timedelta(seconds=0.5), 10.0)
+    finally:
+        os.kill(frozen, signal.SIGCONT)
 
 
 def test_it_is_renewed_however_much_there_is_to_record(lease: LeaseKeeper, heartbeat: Heartbeat) -> None:
@@ -342,3 +367,34 @@ def test_a_worker_that_waits_for_its_ledger_lives(
     keeper.start()
     eventually(lambda: len(beats) > 2)
     keeper.fall_silent()
+
+
+@pytest.fixture
+def wire(database_url: str) -> Iterator[Proxy]:
+    with Proxy(make_url(database_url).port or 0) as proxy:
+        yield proxy
+
+
+def test_a_worker_whose_ledger_hangs_lives(
+    settings: Settings, incarnation: Incarnation, wire: Proxy, beats: list[None], heartbeat: Heartbeat
+) -> None:
+    url = make_url(settings.database_url or "").set(port=wire.port).render_as_string(hide_password=False)
+    keeper = LeaseKeeper(
+        msgspec.structs.replace(settings, database_url=url, database_connect_timeout=1),
+        incarnation,
+        ["email"],
+        catalog={},
+        metrics=Metrics(CollectorRegistry()),
+        known=set,
+        forks=False,
+        beat=lambda: beats.append(None),
+    )
+    keeper.take()
+    keeper.start()
+    _two_beats(heartbeat)
+    wire.swallow()
+    so_far = len(beats)
+    eventually(lambda: len(beats) > so_far + 3, 15.0)
+    wire.restore()
+    _two_beats(heartbeat)
+    keeper.end(0.0)
