@@ -24,6 +24,9 @@ _MAILBOX = re.compile(  # RFC 5322, section 3.4: a mailbox, without the comments
     rf"""{_ADDRESS}|(?:"[^"\\\x00-\x1f]*" ?|[^<>()\[\],;:@"\\\x00-\x1f]*)<{_ADDRESS}>"""
 )
 
+LEASE_CONNECT = 2  # seconds that a worker's heartbeats give a new connection to the ledger
+_LEASE_MARGIN = 1.0  # seconds: the pause before it, and the renewal itself
+
 _SOURCE = re.compile(rf"{PREFIX}SOURCE_([A-Z][A-Z0-9_]*)_URL")
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -78,6 +81,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_statement_timeout: Annotated[
         Seconds, Meta(description="How long one statement of the ledger may run.")
     ] = 10.0
+    database_idle_timeout: Annotated[
+        Seconds,
+        Meta(
+            description="How long a transaction of the ledger may wait for its next statement; then the server"
+            " ends its session, for whoever began it is gone."
+        ),
+    ] = 15.0
 
     broker_url: Annotated[
         BrokerUrl | None,
@@ -329,10 +339,11 @@ def _check(settings: Settings) -> None:
             f"{PREFIX}MAIL_FROM: {settings.mail_from!r} is not one address;"
             " give one such as Jobyard <jobyard@example.org>"
         )
-    if settings.lease < 2 * settings.heartbeat:
+    if settings.lease < 2 * settings.heartbeat + LEASE_CONNECT + _LEASE_MARGIN:
         raise SettingsError(
             f"{PREFIX}LEASE ({settings.lease} s) must be at least twice {PREFIX}HEARTBEAT"
-            f" ({settings.heartbeat} s), or one late heartbeat loses a job"
+            f" ({settings.heartbeat} s) and {LEASE_CONNECT + _LEASE_MARGIN} s for a new connection,"
+            " or one lost connection loses a job"
         )
 
 

@@ -7,7 +7,10 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 
 from worker.ledger.gate import Gate
-from worker.settings import Settings
+from worker.settings import LEASE_CONNECT, Settings
+
+_SILENCE = 10.0  # seconds
+_SHORTEST_SILENCE = 1.0  # seconds: a connection in order may be late by less
 
 
 class Ledger:
@@ -68,19 +71,69 @@ def writing_url(settings: Settings) -> URL:
     return for_psycopg2(settings.database_url)
 
 
-def connect_args(settings: Settings, role: str, statement_timeout: float) -> dict[str, Any]:
-    """What every connection is opened with; the statement timeout is in seconds."""
+def connect_args(
+    settings: Settings, role: str, statement_timeout: float, silence: float = _SILENCE
+) -> dict[str, Any]:
+    """What every connection is opened with; times are in seconds.
+
+    Args:
+        settings: with the time that a connect may take.
+        role: who connects.
+        statement_timeout: how long a statement may run.
+        silence: after which a server that vanished without a word counts as gone, about.
+    """
     return {
         "connect_timeout": settings.database_connect_timeout,
         "application_name": f"jobyard-{role}",
-        "options": f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC"
+        "options": f"-c statement_timeout={_milliseconds(statement_timeout)} -c timezone=UTC"
         " -c jit=off",  # compiling a short statement costs more than running it
-        # A server that vanished without a word is noticed within about 10 s.
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 10_000,
+        **{f"keepalives_{name}": value for name, value in _keepalives(silence).items()},
+        "tcp_user_timeout": _milliseconds(silence),
     }
+
+
+def ledger_args(
+    settings: Settings, role: str, statement_timeout: float, silence: float = _SILENCE, idle: float = 0.0
+) -> dict[str, Any]:
+    """`connect_args` for the ledger, whose server shall not keep the locks of a client that vanished either.
+
+    Its own keepalives would tell after two hours, and whatever passes over locked rows would pass over
+    these for as long.
+
+    Args:
+        settings: with the time that a transaction may wait.
+        role: who connects.
+        statement_timeout: how long a statement may run.
+        silence: after which the other side counts as gone, about.
+        idle: how long a transaction may wait for its next statement; 0: as the settings say.
+    """
+    given = connect_args(settings, role, statement_timeout, silence)
+    bounds = {
+        "idle_in_transaction_session_timeout": _milliseconds(idle or settings.database_idle_timeout),
+        **{f"tcp_keepalives_{name}": value for name, value in _keepalives(silence).items()},
+        "tcp_user_timeout": _milliseconds(silence),
+    }
+    options = "".join(f" -c {name}={value}" for name, value in bounds.items())
+    return given | {"options": given["options"] + options}
+
+
+def lease_args(settings: Settings) -> dict[str, Any]:
+    """`ledger_args` for heartbeats: a lost connection is noticed, and replaced, within the lease.
+
+    The row of the lease may be locked by the session that was lost, so the server ends that as soon.
+    """
+    silence = max(settings.heartbeat, _SHORTEST_SILENCE)
+    given = ledger_args(settings, "lease", settings.heartbeat, silence, idle=silence)
+    return given | {"connect_timeout": min(settings.database_connect_timeout, LEASE_CONNECT)}
+
+
+def _keepalives(silence: float) -> dict[str, int]:
+    """Half of the silence passes before the first probe, and the rest between three."""
+    return {"idle": max(1, round(silence / 2)), "interval": max(1, round(silence / 6)), "count": 3}
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 def for_psycopg2(url: str) -> URL:
@@ -100,7 +153,7 @@ def _engine(settings: Settings, url: URL, role: str) -> Engine:
         pool_recycle=settings.database_pool_recycle,
         pool_use_lifo=True,  # lets connections that a peak opened grow old and be recycled
         hide_parameters=True,  # payloads must not reach logs and errors
-        connect_args=connect_args(settings, role, settings.database_statement_timeout),
+        connect_args=ledger_args(settings, role, settings.database_statement_timeout),
     )
     Gate().guard(engine)
     return engine

@@ -16,12 +16,12 @@ def test_variables_are_named_after_their_settings() -> None:
         {
             "JOBYARD_DATABASE_URL": "postgresql://h/d",
             "JOBYARD_API_PORT": "0",
-            "JOBYARD_LEASE": "4.5",
+            "JOBYARD_LEASE": "9.5",
             "API_PORT": "1",
             "HOME": "/elsewhere",
         }
     )
-    assert (settings.database_url, settings.api_port, settings.lease) == ("postgresql://h/d", 0, 4.5)
+    assert (settings.database_url, settings.api_port, settings.lease) == ("postgresql://h/d", 0, 9.5)
     assert settings.home == Settings().home
 
 
@@ -63,6 +63,12 @@ def test_a_refusal_does_not_repeat_a_secret() -> None:
 def test_a_lease_must_outlast_a_late_heartbeat() -> None:
     with pytest.raises(SettingsError, match=r"JOBYARD_LEASE \(3.0 s\) must be at least twice"):
         Settings.from_environment({"JOBYARD_LEASE": "3", "JOBYARD_HEARTBEAT": "2"})
+
+
+def test_a_lease_must_outlast_a_lost_connection() -> None:
+    with pytest.raises(SettingsError, match=r"HEARTBEAT \(2.0 s\) and 3.0 s for a new connection"):
+        Settings.from_environment({"JOBYARD_LEASE": "6.9"})
+    assert Settings.from_environment({"JOBYARD_LEASE": "7"}).lease == 7.0
 
 
 def test_the_networks_are_parsed() -> None:
