@@ -2,11 +2,18 @@
 
 import asyncio
 import contextlib
+import ctypes
+import socket
+import struct
 import threading
 from collections.abc import Coroutine
 from typing import Any, Self
 
 _PIECE = 65536
+
+# socket(7); https://docs.kernel.org/networking/filter.html
+_SO_ATTACH_FILTER = 26
+_DROP = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))  # BPF_RET | BPF_K: keep no byte of it
 
 
 class Proxy:
@@ -56,6 +63,13 @@ class Proxy:
         """Swallow what open and new connections carry: the server hangs. `restore` ends it."""
         self._do(self._swallow())
 
+    def lose(self) -> None:
+        """Drop each packet of the open connections before it is acknowledged: their route is gone.
+
+        Unlike `silence` it is seen by the kernels of both ends. New connections get through. Linux only.
+        """
+        self._do(self._lose())
+
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
@@ -90,6 +104,10 @@ class Proxy:
         self._swallowing = True
         await self._silence()
 
+    async def _lose(self) -> None:
+        for writer in self._writers:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, _drop_all())
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
@@ -119,3 +137,8 @@ class Proxy:
         finally:
             self._writers.discard(target)
             target.close()
+
+
+def _drop_all() -> bytes:
+    """A `struct sock_fprog` of one instruction."""
+    return struct.pack("HP", 1, ctypes.addressof(_DROP))

@@ -21,7 +21,7 @@ from worker.catalog import Catalog
 from worker.contract.queues import ISOLATION
 from worker.contract.states import State
 from worker.ledger import leases, messages, transitions
-from worker.ledger.engines import connect_args, writing_url
+from worker.ledger.engines import lease_args, writing_url
 from worker.ledger.gate import Gate
 from worker.ledger.records import Held, Outcome
 from worker.runtime import forking, native, verdict
@@ -101,7 +101,7 @@ class LeaseKeeper:
             pool_size=1,  # kept: where the server has no connection left for others, this worker goes on
             max_overflow=1,  # for the watchdog's question
             hide_parameters=True,
-            connect_args=connect_args(settings, "lease", statement_timeout=settings.heartbeat),
+            connect_args=lease_args(settings),
         )
         Gate().guard(self._engine)
 

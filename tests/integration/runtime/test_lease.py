@@ -11,14 +11,14 @@ import msgspec
 import psycopg2
 import pytest
 from prometheus_client import CollectorRegistry
-from sqlalchemy import Engine, event, make_url, select, text
+from sqlalchemy import Engine, create_engine, event, make_url, select, text
 
 from ops.chaos.proxy import Proxy
 from tests.awaiting import eventually
 from tests.integration.runtime.conftest import Hold, Look, Submit
 from tests.unit.worker.runtime.samples import ask
 from worker.ledger import messages, transitions
-from worker.ledger.engines import Ledger
+from worker.ledger.engines import Ledger, lease_args, writing_url
 from worker.ledger.records import ClaimedJob
 from worker.ledger.tables import jobs, workers
 from worker.runtime.lease import LeaseKeeper
@@ -160,6 +160,50 @@ def test_it_is_renewed_over_another_connection_when_its_own_froze(
         eventually(lambda: (heartbeat() or first) > first + timedelta(seconds=0.5), 10.0)
     finally:
         os.kill(frozen, signal.SIGCONT)
+
+
+@pytest.fixture
+def wire(settings: Settings) -> Iterator[Proxy]:
+    """A way to the ledger that can be lost."""
+    with Proxy(make_url(settings.database_url or "").port or 0) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def far(settings: Settings, wire: Proxy) -> Settings:
+    """A worker's at the other end of the wire."""
+    url = make_url(settings.database_url or "").set(port=wire.port)
+    there = url.render_as_string(hide_password=False)
+    return msgspec.structs.replace(settings, database_url=there, lease=5.0, heartbeat=0.5)
+
+
+@pytest.mark.parametrize("locked", [False, True], ids=["free", "locked by what was lost"])
+def test_it_is_kept_although_its_connection_was_lost_without_a_word(
+    far: Settings, wire: Proxy, incarnation: Incarnation, heartbeat: Heartbeat, *, locked: bool
+) -> None:
+    keeper = LeaseKeeper(
+        far,
+        incarnation,
+        ["email"],
+        catalog={},
+        metrics=Metrics(CollectorRegistry()),
+        known=set,
+        forks=False,
+        beat=lambda: None,
+    )
+    keeper.take()
+    lost = create_engine(writing_url(far), connect_args=lease_args(far)).connect()
+    if locked:
+        lost.execute(text("UPDATE workers SET host = 'h' WHERE id = :id"), {"id": incarnation.id})
+    before = heartbeat()
+    assert before is not None
+    wire.lose()
+    keeper.start()
+    try:
+        eventually(lambda: (heartbeat() or before) > before, far.lease)
+    finally:
+        keeper.fall_silent()
+        lost.invalidate()
 
 
 def test_it_is_renewed_however_much_there_is_to_record(lease: LeaseKeeper, heartbeat: Heartbeat) -> None:
