@@ -84,8 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_idle_timeout: Annotated[
         Seconds,
         Meta(
-            description="How long a transaction of the ledger may wait for its next statement; then the server"
-            " ends its session, for whoever began it is gone."
+            description="How long a transaction of the ledger may wait for its next statement; then the"
+            " server ends its session, for whoever began it is gone."
         ),
     ] = 15.0
 
