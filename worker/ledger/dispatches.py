@@ -7,10 +7,16 @@ marked them.
 
 from uuid import UUID
 
+from psycopg2.errors import LockNotAvailable
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
+# Where another beat's note is not committed yet, or its end is not, the insertion waits for that; a beat
+# that was stopped in the middle must not keep the others from all lanes.
 _BEGIN = text("""
-    INSERT INTO dispatches (beat_id, lane) VALUES (:beat_id, :lane) ON CONFLICT DO NOTHING RETURNING beat_id
+    SET LOCAL lock_timeout = '50ms';
+    INSERT INTO dispatches (beat_id, lane) VALUES (:beat_id, :lane) ON CONFLICT DO NOTHING
+    RETURNING set_config('lock_timeout', '0', true)
 """)
 
 
@@ -25,7 +31,13 @@ def begin(connection: Connection, beat_id: UUID, lane: str) -> bool:
     Returns:
         Whether it may: no other beat fills the lane.
     """
-    return connection.execute(_BEGIN, {"beat_id": beat_id, "lane": lane}).one_or_none() is not None
+    try:
+        with connection.begin_nested():
+            return connection.execute(_BEGIN, {"beat_id": beat_id, "lane": lane}).one_or_none() is not None
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
+        return False
 
 
 _END = text("DELETE FROM dispatches WHERE beat_id = :beat_id")

@@ -1,8 +1,9 @@
 """Dispatch: what is due is queued, and what is queued is published while the broker has room."""
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import redis
@@ -16,7 +17,7 @@ from tests.integration.schedules.carrying import carried
 from worker.broker import Broker, BrokerDown
 from worker.contract.queues import QUEUES
 from worker.contract.states import Priority, State
-from worker.ledger import agenda
+from worker.ledger import agenda, dispatches
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Message
 
@@ -245,6 +246,30 @@ def test_a_backlog_that_two_beats_find_keeps_its_order(
 
     assert published(ledger, [mail]) == [mail]
     assert carried(redis_client) == ids
+
+
+@pytest.mark.parametrize("stopped_at", ["the beginning", "the end"])
+def test_a_beat_that_was_stopped_in_a_transaction_keeps_others_from_its_lane_alone(
+    ledger: Ledger, broker: Broker, part: Dispatch, stopped_at: str
+) -> None:
+    stopped = uuid4()
+    if stopped_at == "the end":
+        with ledger.write() as connection:
+            assert dispatches.begin(connection, stopped, "email")
+    submit(ledger, queue="email"), submit(ledger)
+
+    with ledger.write() as held:
+        if stopped_at == "the end":
+            dispatches.end(held, stopped)
+        else:
+            assert dispatches.begin(held, stopped, "email")
+        began = time.monotonic()
+        tick(ledger, part)
+        assert time.monotonic() - began < 3.0
+        assert depths(broker) == {"web": 1}
+        dispatches.end(held, stopped)
+    tick(ledger, part)
+    assert depths(broker) == {"web": 1, "email": 1}
 
 
 @pytest.fixture
