@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 # Where another beat's note is not committed yet, or its end is not, the insertion waits for that; a beat
-# that was stopped in the middle must not keep the others from all lanes.
+# that was stopped in the middle must not keep the others from all lanes. What follows may wait again.
 _BEGIN = text("""
     SET LOCAL lock_timeout = '50ms';
     INSERT INTO dispatches (beat_id, lane) VALUES (:beat_id, :lane) ON CONFLICT DO NOTHING

@@ -126,8 +126,10 @@ def depend(connection: Connection, pairs: Sequence[tuple[UUID, UUID]]) -> None:
 
 _WAITING = text("SELECT id, client_id, after FROM jobs WHERE id = ANY(CAST(:ids AS uuid[]))")
 
+# A note that waits already is touched: so it is locked, and no beat takes it before it can see who waits.
 _NOTE = text("""
-    INSERT INTO endings (job_id) SELECT * FROM unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING
+    INSERT INTO endings (job_id) SELECT * FROM unnest(CAST(:ids AS uuid[]))
+    ON CONFLICT (job_id) DO UPDATE SET ended_at = now()
 """)
 
 

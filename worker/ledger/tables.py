@@ -126,6 +126,7 @@ endings = Table(
     metadata,
     Column("job_id", Uuid, primary_key=True),
     Column("ended_at", _TIME, nullable=False, server_default=_NOW),
+    Column("tell", Boolean, nullable=False, server_default=text("true")),  # its client was not told of it yet
 )
 
 # Which jobs wait for which; a row goes when it is met.

@@ -18,6 +18,7 @@ from tests.integration.ledger.situations import (
 )
 from worker.contract.states import State
 from worker.ledger import agenda, followups, transitions
+from worker.ledger.engines import Ledger
 from worker.ledger.followups import Taken
 from worker.ledger.ids import new_id
 
@@ -160,6 +161,36 @@ def test_a_dependent_that_is_run_again_learns_that_a_job_was_pruned(connection: 
     transitions.cancel(connection, after, "client")
     transitions.run_again(connection, after, "client")
     assert followups.take(connection, 10).gone == [gone]
+
+
+def test_a_second_end_is_settled_although_a_beat_looks_at_the_first(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        job_id = enqueue(connection, followed=True)
+        transitions.cancel(connection, job_id, "client")
+        transitions.run_again(connection, job_id, "client")
+        token = claim(connection, job_id)
+        assert token
+    with ledger.write() as ending:
+        finish(ending, job_id, token, State.SUCCEEDED)
+        with ledger.write() as beat:
+            followups.take(beat, 10)
+    with ledger.write() as beat:
+        assert [job.id for job in followups.take(beat, 10).ended] == [job_id]
+
+
+def test_who_waits_again_learns_of_an_end_although_a_beat_settles_it(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        first = enqueue(connection, followed=True)
+        after = enqueue(connection, after=[first], unmet=[first])
+        transitions.cancel(connection, after, "client")
+        _finished(connection, first)
+    with ledger.write() as again:
+        transitions.run_again(again, after, "client")
+        with ledger.write() as beat:
+            followups.release(beat, _ended(beat))
+    with ledger.write() as beat:
+        followups.release(beat, _ended(beat))
+        assert transitions.make_due(beat, 10) == 1
 
 
 def test_another_clients_job_cannot_be_followed(connection: Connection) -> None:
