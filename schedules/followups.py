@@ -43,7 +43,7 @@ class FollowUps:
         followups.release(connection, [job.id for job in ended if job.state is State.SUCCEEDED])
         followups.fail_dependents(connection, _reasons(taken))
         for job in ended:
-            if job.callback is not None:
+            if job.callback is not None and job.tell:
                 about = {"job": job.id, "finished_at": job.finished_at}
                 self._tell(connection, job.client_id, about, job.request_id)
         self._finish_batches(connection, {job.batch_id for job in ended if job.batch_id is not None})

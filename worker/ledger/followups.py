@@ -17,7 +17,7 @@ from worker.ledger.rows import uuid_array
 _TAKE = text("""
     DELETE FROM endings WHERE job_id IN (
         SELECT job_id FROM endings ORDER BY ended_at LIMIT :limit FOR UPDATE SKIP LOCKED)
-    RETURNING job_id
+    RETURNING job_id, tell
 """)
 
 _ENDED = text("""
@@ -37,6 +37,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     callback: str | None
     batch_id: UUID | None
     request_id: str | None
+    tell: bool  # its client was not told of this end yet
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -52,13 +53,13 @@ def take(connection: Connection, limit: int) -> Taken:
 
     One that was run again meanwhile will be noted again.
     """
-    ids = connection.execute(_TAKE, {"limit": limit}).scalars().all()
-    if not ids:
+    notes = {row.job_id: row.tell for row in connection.execute(_TAKE, {"limit": limit})}
+    if not notes:
         return Taken(0, [], [])
-    rows = connection.execute(_ENDED, {"ids": uuid_array(ids)}).mappings()
-    found = [Ended(**{**row, "state": State(row["state"])}) for row in rows]
-    gone = set(ids) - {job.id for job in found}
-    return Taken(len(ids), [job for job in found if job.state in FINAL], sorted(gone))
+    rows = connection.execute(_ENDED, {"ids": uuid_array(list(notes))}).mappings()
+    found = [Ended(**{**row, "state": State(row["state"])}, tell=notes[row["id"]]) for row in rows]
+    gone = notes.keys() - {job.id for job in found}
+    return Taken(len(notes), [job for job in found if job.state in FINAL], sorted(gone))
 
 
 # ── dependencies ──────────────────────────────────────────────────────────────────────────────────────
@@ -128,7 +129,7 @@ _WAITING = text("SELECT id, client_id, after FROM jobs WHERE id = ANY(CAST(:ids 
 
 # A note that waits already is touched: so it is locked, and no beat takes it before it can see who waits.
 _NOTE = text("""
-    INSERT INTO endings (job_id) SELECT * FROM unnest(CAST(:ids AS uuid[]))
+    INSERT INTO endings (job_id, tell) SELECT id, false FROM unnest(CAST(:ids AS uuid[])) AS n (id)
     ON CONFLICT (job_id) DO UPDATE SET ended_at = now()
 """)
 
@@ -136,7 +137,7 @@ _NOTE = text("""
 def wait_again(connection: Connection, ids: Sequence[UUID]) -> None:
     """Let jobs that were run again wait for all that they come after, whatever became of those.
 
-    What ended, or was pruned, is noted as if it had ended just now.
+    What ended, or was pruned, is noted as if it had ended just now, but nobody is told of that again.
     """
     if not ids:
         return

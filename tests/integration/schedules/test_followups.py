@@ -1,0 +1,68 @@
+"""What follows from an end, settled by a beat."""
+
+import pytest
+from sqlalchemy import text
+
+from schedules.followups import FollowUps
+from schedules.metrics import Metrics
+from tests.integration.ledger.situations import claim, enqueue, finish, row, state
+from tests.unit.schedules.stand_ins import todo
+from worker import catalog
+from worker.contract.states import State
+from worker.enqueue import Enqueuer
+from worker.ledger import transitions
+from worker.ledger.engines import Ledger
+
+
+@pytest.fixture
+def part(ledger: Ledger, metrics: Metrics) -> FollowUps:
+    return FollowUps(ledger, Enqueuer(catalog.load()), metrics)
+
+
+def told(ledger: Ledger) -> int:
+    with ledger.write() as connection:
+        callbacks = text("SELECT count(*) FROM jobs WHERE kind = 'webhook.deliver'")
+        return int(connection.execute(callbacks).scalar_one())
+
+
+def test_a_client_is_not_told_again_of_an_end_because_another_job_waits_for_it_again(
+    ledger: Ledger, part: FollowUps
+) -> None:
+    with ledger.write() as connection:
+        first = enqueue(connection, followed=True, callback="https://example.org/hook")
+        after = enqueue(connection, after=[first], unmet=[first])
+        transitions.cancel(connection, after, "client")
+        token = claim(connection, first)
+        assert token
+        finish(connection, first, token, State.SUCCEEDED)
+    part.run(todo(ended=True))
+    assert told(ledger) == 1
+
+    with ledger.write() as connection:
+        transitions.run_again(connection, after, "client")
+    part.run(todo(ended=True))
+
+    assert told(ledger) == 1
+    with ledger.write() as connection:
+        assert row(connection, after)["waits_for"] == 0
+
+
+def test_a_client_is_told_of_a_second_end_although_another_job_learned_of_the_first_meanwhile(
+    ledger: Ledger, part: FollowUps
+) -> None:
+    with ledger.write() as connection:
+        first = enqueue(connection, followed=True, callback="https://example.org/hook")
+        after = enqueue(connection, after=[first], unmet=[first])
+        transitions.cancel_all(connection, [first, after], "client")
+    part.run(todo(ended=True))
+    assert told(ledger) == 1
+
+    with ledger.write() as connection:
+        transitions.run_again(connection, after, "client")
+        transitions.run_again(connection, first, "client")
+        transitions.cancel(connection, first, "client")
+    part.run(todo(ended=True))
+
+    assert told(ledger) == 2
+    with ledger.write() as connection:
+        assert state(connection, after) is State.FAILED
