@@ -70,19 +70,29 @@ def hold(connection: Connection, client_id: UUID, wishes: Mapping[UUID, UniqueKe
     return {by_key[key]: holder for key, holder in holders.items()}
 
 
-# A key that nobody holds goes back to the job; its window, which began with the job, is over. Of two that
-# want the same key the later one gets it.
-_TAKE_BACK = text("""
+_WANTING = """
     WITH wanting AS (
         SELECT id, client_id, unique_key AS key FROM jobs
         WHERE id = ANY(CAST(:ids AS uuid[])) AND unique_key IS NOT NULL AND state IN ('failed', 'cancelled')
           AND (CAST(:client_id AS uuid) IS NULL OR client_id = :client_id)
-    ), chosen AS (
+    )
+"""
+
+# As with `_LOCK`: who waited here for somebody else sees with the next statement what that has made.
+_LOCK_WANTED = text(f"""
+    {_WANTING}
+    SELECT FROM unique_keys u JOIN wanting w ON w.client_id = u.client_id AND w.key = u.key
+    ORDER BY u.client_id, u.key FOR UPDATE OF u
+""")
+
+# A key that nobody holds goes back to the job; its window, which began with the job, is over. Of two that
+# want the same key the later one gets it.
+_TAKE_BACK = text(f"""
+    {_WANTING}, chosen AS (
         SELECT DISTINCT ON (client_id, key) * FROM wanting ORDER BY client_id, key, id DESC
     ), keys AS (
         SELECT u.*, c.id AS wanting FROM unique_keys u
         JOIN chosen c ON u.client_id = c.client_id AND u.key = c.key
-        ORDER BY u.key FOR UPDATE OF u
     ), held AS (
         SELECT k.wanting FROM keys k JOIN jobs h ON h.id = k.job_id
         WHERE k.job_id <> k.wanting AND (k.until IS NULL OR k.until > now()) AND h.state = ANY(k.states)
@@ -97,6 +107,7 @@ _TAKE_BACK = text("""
 def take_back(connection: Connection, ids: Sequence[UUID], client_id: UUID | None) -> list[UUID]:
     """Let jobs that are to run again hold their keys again; returns those that nothing keeps from it."""
     words = {"ids": uuid_array(ids), "client_id": client_id}
+    connection.execute(_LOCK_WANTED, words)
     kept = set(connection.execute(_TAKE_BACK, words).scalars())
     return [id_ for id_ in ids if id_ not in kept]
 

@@ -14,6 +14,7 @@ from worker.ledger.ids import new_id
 from worker.ledger.records import UniqueKey
 
 STATES = tuple(sorted(LIVE))
+KEY = UniqueKey(key="key", states=STATES)
 
 
 def hold(
@@ -99,3 +100,26 @@ def test_of_two_submissions_at_once_the_second_learns_of_the_first(ledger: Ledge
         assert not answers  # it waits for the first one's transaction
     thread.join()
     assert answers == [first]
+
+
+def test_of_two_jobs_with_one_key_that_are_run_again_at_once_one_is(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        first, second = (enqueue(connection, unique_key=KEY) for _ in range(2))
+        for job_id in (first, second):
+            transitions.cancel(connection, job_id, "client")
+            hold(connection, job_id)
+
+    answers: list[State | None] = []
+    with ledger.write() as connection:
+        assert transitions.run_again(connection, first, "client") is State.QUEUED
+
+        def run_second() -> None:
+            with ledger.write() as other:
+                answers.append(transitions.run_again(other, second, "client"))
+
+        thread = Thread(target=run_second)
+        thread.start()
+        thread.join(0.3)
+        assert not answers  # it waits for the first one's transaction
+    thread.join()
+    assert answers == [None]
