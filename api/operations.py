@@ -124,7 +124,13 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
         ("/v1/jobs/{job_id}/retry", "post"): Operation(
             summary="Run a failed or cancelled job again",
             scope=Scope.SUBMIT,
-            answers={202: ("Queued again, with one more attempt.", Job)},
+            answers={
+                202: (
+                    "Queued again, with one more attempt; scheduled again, if it never began, where its"
+                    " `scheduled_at` or a job that it comes after has yet to be waited for.",
+                    Job,
+                )
+            },
             problems={
                 403: _NO_RIGHT,
                 404: _NO_JOB,

@@ -424,13 +424,15 @@ def cancel(connection: Connection, job_id: UUID, actor: str, client_id: UUID | N
     return cancel_all(connection, [job_id], actor, client_id).get(job_id)
 
 
-# A job that never began waits for the others again; one that did has seen them succeed.
+# A job that never began waits for the others again, and for its time; one that did has seen them succeed.
 _RUN_AGAIN = text(f"""
     WITH again AS (
         UPDATE jobs
-        SET state = CASE WHEN attempt = 0 AND after <> '{{}}' THEN 'scheduled' ELSE 'queued' END,
+        SET state = CASE WHEN attempt = 0 AND (after <> '{{}}' OR scheduled_at > now())
+                         THEN 'scheduled' ELSE 'queued' END,
             waits_for = CASE WHEN attempt = 0 THEN cardinality(after) ELSE 0 END,
-            due_at = CASE WHEN attempt = 0 AND after <> '{{}}' THEN {_NEVER} ELSE now() END,
+            due_at = CASE WHEN attempt = 0 AND after <> '{{}}' THEN {_NEVER}
+                          WHEN attempt = 0 THEN greatest(scheduled_at, now()) ELSE now() END,
             max_attempts = greatest(max_attempts, attempt - losses - hand_backs + 1),
             alone_losses = 0, shared_losses = 0, wants_alone = false,
             cancel_requested_at = NULL, expires_at = NULL, published_at = NULL, publications = 0,
@@ -451,7 +453,8 @@ def run_all_again(
 ) -> dict[UUID, State]:
     """failed, cancelled → queued, with at least one more attempt; the acts are recorded.
 
-    One that never began, because a job that it comes after did not succeed, is scheduled again instead.
+    One that never began, because a job that it comes after did not succeed or because its time had not come,
+    is scheduled again instead.
 
     Returns:
         The states after it; what is in another state, pruned, unknown, another client's, or whose unique

@@ -1,5 +1,6 @@
 """Cancelling and re-running all jobs that fit a filter."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -56,6 +57,19 @@ def test_jobs_are_run_again_by_filter(caller: Caller, worker: FakeWorker) -> Non
     assert caller.job(failed["id"])["history"][-1]["act"] == "retry"
     assert caller.job(cancelled["id"])["state"] == "cancelled"
     assert acted(caller, "retry", kind="test.greet") == (1, 1)
+
+
+def test_a_job_of_next_month_that_was_cancelled_waits_for_its_time_again(caller: Caller) -> None:
+    later = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    job = caller.accepted(HELLO | {"scheduled_at": later, "tags": ["later"]})
+    for again in (
+        lambda: caller.post(f"/v1/jobs/{job['id']}/retry"),
+        lambda: acted(caller, "retry", tag="later"),
+    ):
+        caller.post(f"/v1/jobs/{job['id']}/cancel")
+        again()
+        shown = caller.job(job["id"])
+        assert (shown["state"], shown["scheduled_at"]) == ("scheduled", job["scheduled_at"])
 
 
 def test_jobs_of_kinds_that_a_key_may_not_submit_are_left_alone(

@@ -1,12 +1,13 @@
 """Every transition from every state, as one table: what is not in it changes nothing."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection
 
-from tests.integration.ledger.situations import IN_STATE, change, claim, claimed, finish, row, state
+from tests.integration.ledger.situations import IN_STATE, change, claim, claimed, enqueue, finish, row, state
 from worker.contract.states import FINAL, State
 from worker.ledger import messages, transitions
 
@@ -176,6 +177,26 @@ def test_only_a_clients_own_job_is_cancelled_or_run_again_for_it(connection: Con
     assert transitions.cancel(connection, queued, "stranger", stranger) is None
     assert transitions.run_again(connection, failed, "stranger", stranger) is None
     assert (state(connection, queued), state(connection, failed)) == (S.QUEUED, S.FAILED)
+
+
+def test_a_job_whose_time_has_not_come_waits_for_it_again(connection: Connection) -> None:
+    later = datetime.now(UTC) + timedelta(days=30)
+    job_id = enqueue(connection, scheduled_at=later)
+    transitions.cancel(connection, job_id, "client")
+
+    assert transitions.run_again(connection, job_id, "client") == S.SCHEDULED
+    assert row(connection, job_id)["due_at"] == later
+    assert transitions.make_due(connection, 10) == 0
+
+
+def test_a_job_whose_time_is_past_runs_again_at_once(connection: Connection) -> None:
+    job_id = enqueue(connection, scheduled_at=datetime.now(UTC) - timedelta(hours=1))
+    transitions.cancel(connection, job_id, "client")
+
+    assert transitions.run_again(connection, job_id, "client") == S.QUEUED
+    assert (
+        row(connection, job_id)["due_at"] == row(connection, job_id)["created_at"]
+    )  # this transaction's now()
 
 
 def test_a_job_whose_payload_was_pruned_cannot_run_again(connection: Connection) -> None:
