@@ -126,8 +126,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             scope=Scope.SUBMIT,
             answers={
                 202: (
-                    "Queued again, with one more attempt; scheduled again, if it never began, where its"
-                    " `scheduled_at` or a job that it comes after has yet to be waited for.",
+                    "Queued again, with one more attempt; scheduled, if it never began and must still wait.",
                     Job,
                 )
             },

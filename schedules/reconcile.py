@@ -16,7 +16,7 @@ from loguru import logger
 
 from schedules.mark import Mark
 from schedules.metrics import Metrics
-from worker.broker import Broker
+from worker.broker import SILENCE, Broker
 from worker.contract.queues import ISOLATION, QUEUES
 from worker.ledger import dispatches, messages
 from worker.ledger.agenda import Agenda
@@ -24,8 +24,10 @@ from worker.ledger.engines import Ledger
 from worker.settings import Settings
 
 EVERY = 1.0  # seconds between two looks at the broker
-ABANDONED = timedelta(seconds=2)  # after which a beat that began to send, and did not end, has died
 SELDOM = 5.0  # seconds between two of the rules that ask the ledger alone
+# After which a beat that began to send, and did not end, has died: one that waits for a silent broker is
+# told so by then. What it left shall be on its way within 5 s all the same.
+ABANDONED = timedelta(seconds=SILENCE + 0.5)
 
 
 class Reconcile:

@@ -28,7 +28,7 @@ from worker.message import headers as message_headers
 _REDIS_PRIORITIES = MappingProxyType({Priority.HIGH: 0, Priority.NORMAL: 3, Priority.LOW: 6})
 _AMQP_PRIORITIES = MappingProxyType({Priority.HIGH: 9, Priority.NORMAL: 4, Priority.LOW: 1})
 
-_SECONDS = 3.0  # that a socket may stay silent before the broker counts as gone
+SILENCE = 3.0  # seconds that a socket may stay silent before the broker counts as gone
 
 # On Redis, workers tell the API here of jobs that ended: ids, comma-separated. Only a wake-up: the API
 # reads the ledger once a second anyway.
@@ -85,11 +85,11 @@ def transport_options(url: str) -> dict[str, Any]:
         # The ledger knows what was delivered: emulated acknowledgements would double the broker's work
         # and bring back its visibility timeout with its duplicates.
         "ack_emulation": False,
-        "socket_connect_timeout": _SECONDS,
-        "socket_timeout": _SECONDS,
+        "socket_connect_timeout": SILENCE,
+        "socket_timeout": SILENCE,
         "socket_keepalive": True,
         # A consuming connection that fell silent is given up after twice this and a second.
-        "health_check_interval": int(_SECONDS),
+        "health_check_interval": int(SILENCE),
         # No retry option may be set: kombu then publishes singly even inside `Producer.batch()`.
     }
 
@@ -97,7 +97,7 @@ def transport_options(url: str) -> dict[str, Any]:
 def connect(url: str) -> kombu.Connection:
     """A connection, lazy: nothing is sent before its first use."""
     options = transport_options(url) | ({} if is_redis(url) else {"on_blocked": _refuse})
-    return kombu.Connection(url, transport_options=options, connect_timeout=_SECONDS, heartbeat=0)
+    return kombu.Connection(url, transport_options=options, connect_timeout=SILENCE, heartbeat=0)
 
 
 def queue(name: str, url: str) -> kombu.Queue:
@@ -292,7 +292,7 @@ class _Confirms:
 def _bound(connection: Any) -> None:
     """Let no call on an AMQP connection wait without bound."""
     # py-amqp's own timeouts are options of the kernel, which sockets under gevent do not see.
-    connection.sock.settimeout(_SECONDS)
+    connection.sock.settimeout(SILENCE)
 
 
 def _refuse(reason: str) -> NoReturn:

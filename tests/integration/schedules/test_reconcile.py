@@ -2,15 +2,18 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
 import redis
 from sqlalchemy import text
 
+from ops.chaos.proxy import Proxy
 from schedules import reconcile
 from schedules.dispatch import Dispatch
 from schedules.metrics import Metrics
@@ -19,12 +22,12 @@ from schedules.rounds import Part, Round
 from tests.awaiting import eventually
 from tests.integration.ledger.situations import WORKER, change, enqueue, row
 from tests.unit.schedules.stand_ins import todo
-from worker.broker import Broker, connect
+from worker.broker import Broker, BrokerDown, connect
 from worker.contract.states import State
 from worker.ledger import agenda, dispatches, messages, transitions
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
-from worker.ledger.records import Claim, Outcome
+from worker.ledger.records import Bundle, Claim, Message, Outcome
 from worker.settings import Settings
 
 DEPTH = 50
@@ -255,13 +258,40 @@ def test_the_lane_of_a_beat_that_died_after_all_of_its_jobs_ran_is_freed_too(
             Dispatch(ledger, broker, DEPTH, metrics).run(look(ledger))
     with ledger.write() as connection:
         connection.execute(text("UPDATE jobs SET state = 'cancelled', finished_at = now()"))
-        connection.execute(text("UPDATE dispatches SET began_at = began_at - interval '3 seconds'"))
+        connection.execute(text("UPDATE dispatches SET began_at = began_at - interval '5 seconds'"))
     submit(ledger, 1)
 
     Reconcile(ledger, broker, settings, metrics).run(look(ledger))
 
     Dispatch(ledger, broker, DEPTH, metrics).run(look(ledger))
     assert published(ledger) == 1
+
+
+def test_a_beat_that_waits_for_a_silent_broker_is_not_taken_for_dead(
+    ledger: Ledger, settings: Settings, metrics: Metrics, broker: Broker
+) -> None:
+    """What it could not send it takes back itself."""
+    ids = submit(ledger, 5)
+    url = urlsplit(settings.broker_url or "")
+    with Proxy(url.port or 0) as wire:
+
+        class FarBroker(Broker):
+            def publish(self, messages: Sequence[Message | Bundle]) -> None:
+                wire.silence()
+                super().publish(messages)
+
+        far = FarBroker(url._replace(netloc=f"{url.netloc.rpartition(':')[0]}:{wire.port}").geturl())
+        with ThreadPoolExecutor(1) as thread:
+            sending = thread.submit(Dispatch(ledger, far, DEPTH, Metrics()).run, todo(publishable=True))
+            while not sending.done():
+                Reconcile(ledger, broker, settings, metrics).run(look(ledger))
+            with pytest.raises(BrokerDown):
+                sending.result()
+
+    assert reconciled(metrics, "abandoned") == 0
+    Dispatch(ledger, broker, DEPTH, metrics).run(look(ledger))
+    with ledger.write() as connection:
+        assert [row(connection, job_id)["publications"] for job_id in ids] == [1] * 5
 
 
 def look(ledger: Ledger) -> Agenda:
