@@ -413,12 +413,6 @@ def test_a_worker_that_waits_for_its_ledger_lives(
     keeper.fall_silent()
 
 
-@pytest.fixture
-def wire(database_url: str) -> Iterator[Proxy]:
-    with Proxy(make_url(database_url).port or 0) as proxy:
-        yield proxy
-
-
 def test_a_worker_whose_ledger_hangs_lives(
     settings: Settings, incarnation: Incarnation, wire: Proxy, beats: list[None], heartbeat: Heartbeat
 ) -> None:
