@@ -4,8 +4,10 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from math import inf
 from pathlib import Path
 from random import Random
+from statistics import median
 
 import pytest
 
@@ -16,15 +18,15 @@ from ops.chaos.faults.fault import Missed
 from ops.chaos.history import Journal, Submitted, read
 from ops.chaos.load import Clients
 from ops.chaos.mix import Wish
-from ops.chaos.report import quantile
 from ops.chaos.rig import Rig
 from tests.awaiting import eventually
 from tests.faults.bystander import KINDS, Bystander
 
 RESUMED = 10.0  # seconds after the broker's return until work goes on, as the design promises
+CALM = 2.0  # seconds before and after, to compare with
 RATE = 10.0  # submissions a second
 REPORT = "report\x06\x163"  # where Valkey keeps messages of normal priority
-ENOUGH = 0.5  # seconds in which a submission may be answered on a busy machine, whatever is usual there
+SLOWER = 3.0  # times the usual median, as others may load the machine; `jobyard chaos measure` has the p99
 
 
 def _wishes(runs: Path, mark: str) -> Iterator[Wish]:
@@ -53,17 +55,23 @@ def clients(rig: Rig, bystander: Bystander, mark: str) -> Iterator[Callable[[], 
 def test_submissions_are_accepted_as_ever_while_the_broker_is_away_and_work_resumes_after_it(
     rig: Rig, bystander: Bystander, fault: str, lasts: float
 ) -> None:
-    with clients(rig, bystander, f"calm-{fault}") as calm:
-        time.sleep(2.0)
-    with clients(rig, bystander, fault) as tries, FAULTS[fault].strike(rig, Random(0)):  # noqa: S311 - unused
-        time.sleep(lasts)
-    back = time.monotonic()
+    with clients(rig, bystander, fault) as tries:
+        time.sleep(CALM)
+        gone = time.monotonic()
+        with FAULTS[fault].strike(rig, Random(0)):  # noqa: S311 - unused
+            time.sleep(lasts)
+            mended = time.monotonic()
+        back = time.monotonic()
+        fresh = [bystander.submit(kind) for kind in KINDS]
+        waiting = [tried.job for tried in tries() if tried.job and tried.at < back]
+        bystander.succeeded([*fresh, *waiting], RESUMED - (time.monotonic() - back))
+        time.sleep(CALM)
     assert {tried.status for tried in tries()} == {202}
-    usual = quantile([tried.seconds for tried in calm()], 0.99) or 0.0
-    assert (quantile([tried.seconds for tried in tries()], 0.99) or 0.0) <= max(2 * usual, ENOUGH)
-    fresh = [bystander.submit(kind) for kind in KINDS]
-    waiting = [tried.job for tried in tries() if tried.job]
-    bystander.succeeded([*fresh, *waiting], RESUMED - (time.monotonic() - back))
+    before, during, after = (
+        median(tried.seconds for tried in tries() if begun <= tried.at - tried.seconds < over)
+        for begun, over in ((0.0, gone), (gone, mended), (back, inf))
+    )
+    assert during <= SLOWER * max(before, after)
     assert {job_id: len(bystander.started(job_id)) for job_id in waiting} == dict.fromkeys(waiting, 1)
 
 

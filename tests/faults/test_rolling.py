@@ -1,6 +1,7 @@
 """Every role is restarted while clients submit: no request fails, and no attempt is spent."""
 
 import signal
+import time
 from collections.abc import Iterable
 from contextlib import closing
 from itertools import count
@@ -12,14 +13,16 @@ from ops.chaos import ending
 from ops.chaos.api import Api
 from ops.chaos.checker import judge
 from ops.chaos.crew import ALL_WORKERS, send
-from ops.chaos.history import Journal, Read, Submitted, read
+from ops.chaos.history import AnyEvent, Journal, Read, Submitted, read
 from ops.chaos.load import Clients
 from ops.chaos.mix import Wish
+from ops.chaos.past import Past
 from ops.chaos.rig import Rig
 from tests.awaiting import eventually
 from tests.faults.bystander import KINDS
 
 RATE = 8.0
+USUAL = 4.0  # seconds from a submission to the start, while nothing is restarted
 
 
 def test_a_rolling_restart_fails_no_request_and_spends_no_attempt(rig: Rig, tmp_path: Path) -> None:
@@ -38,8 +41,7 @@ def test_a_rolling_restart_fails_no_request_and_spends_no_attempt(rig: Rig, tmp_
         submitting = Clients(api, wishes, RATE, 16, journal)
         submitting.start()
         try:
-            for names in (("api",), ALL_WORKERS, ("beat", "flower")):
-                restart(rig, names)
+            drained = max(restart(rig, names) for names in (("api",), ALL_WORKERS, ("beat", "flower")))
         finally:
             submitting.stop(20.0)
         ending.await_quiet(api, 30.0)
@@ -48,15 +50,25 @@ def test_a_rolling_restart_fails_no_request_and_spends_no_attempt(rig: Rig, tmp_
     history = list(read([clients, runs]))
     assert judge(history).valid
     assert {tried.status for tried in tries if tried.failure != "refused"} == {202}
+    assert max(lateness(history)) <= drained + USUAL
     outcomes = {past.outcome for event in history if isinstance(event, Read) for past in event.history}
     assert outcomes <= {"succeeded", "handed_back"}
 
 
-def restart(rig: Rig, names: Iterable[str]) -> None:
-    """SIGTERM, and wait until the next ones do their work."""
+def lateness(history: Iterable[AnyEvent]) -> list[float]:
+    """Seconds from the acceptance of each job to the start of the run that came to its end."""
+    past = Past(history)
+    starts = {run.job: run.start for run in past.runs.values() if run.done}
+    return [starts[job] - submitted.at for job, submitted in past.accepted.items()]
+
+
+def restart(rig: Rig, names: Iterable[str]) -> float:
+    """SIGTERM, and wait until the next ones do their work; the seconds that it took."""
+    told_at = time.monotonic()
     before = {name: rig.crew.main(name) for name in names}
     send(filter(None, before.values()), signal.SIGTERM)
     eventually(lambda: all(_is_another(rig, name, main) for name, main in before.items()), 60.0)
+    return time.monotonic() - told_at
 
 
 def _is_another(rig: Rig, name: str, main: psutil.Process | None) -> bool:
