@@ -38,12 +38,12 @@ from ops.embedded import ServerError
 @click.option(
     "--least-jobs",
     type=click.IntRange(0),
-    default=0,
+    default=1,
     show_default=True,
     help="Accepted; fewer are a failure.",
 )
 @click.option(
-    "--least-faults", type=click.IntRange(0), default=0, show_default=True, help="Fewer are a failure."
+    "--least-faults", type=click.IntRange(0), default=1, show_default=True, help="Fewer are a failure."
 )
 @click.option("--faults", default="", help="Only these, comma-separated; all of the broker's otherwise.")
 @click.option(
