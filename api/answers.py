@@ -8,8 +8,10 @@ import falcon
 import msgspec
 
 from api.applications import Request, Response
-from api.representations import Job, job_path
+from api.representations import Job, ListedJob, job_path
+from worker.contract.scopes import Scope
 from worker.contract.states import FINAL
+from worker.ledger.clients import Client
 
 _POLL = 1  # seconds between two looks at a job that is under way
 _SELDOM = 60  # seconds, at most, between two looks at one that is due later
@@ -22,16 +24,20 @@ def answer(resp: Response, status: int, body: object) -> None:
     resp.data = msgspec.json.encode(body)
 
 
-def answer_job(resp: Response, status: int, job: Job) -> None:
-    """Answer with a job, and when to ask again while it is unfinished (RFC 9110, section 10.2.3)."""
-    answer(resp, status, job)
+def answer_job(req: Request, resp: Response, status: int, job: Job) -> None:
+    """Answer with a job, and when to ask again while it is unfinished (RFC 9110, section 10.2.3).
+
+    A key without the scope `read` may submit and act; it sees as much of the job as a list shows.
+    """
+    client: Client = req.context.client
+    answer(resp, status, job if client.scopes.allow(Scope.READ) else ListedJob.of_job(job))
     if job.state not in FINAL:
         resp.set_header("Retry-After", str(_retry_after(job)))
 
 
-def answer_accepted(resp: Response, job: Job) -> None:
+def answer_accepted(req: Request, resp: Response, job: Job) -> None:
     """Answer 202 with a job and where it is to be found."""
-    answer_job(resp, 202, job)
+    answer_job(req, resp, 202, job)
     resp.location = job_path(job.id)
 
 

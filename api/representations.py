@@ -99,9 +99,18 @@ class ListedJob(msgspec.Struct, frozen=True, kw_only=True):
         """A job of a list."""
         return cls(**_common(row._mapping))  # noqa: SLF001 - public in SQLAlchemy, named so to spare columns
 
+    @classmethod
+    def of_job(cls, job: "ListedJob") -> Self:
+        """As much of a job as a list shows."""
+        return cls(**{name: getattr(job, name) for name in cls.__struct_fields__})
+
 
 class Job(ListedJob, frozen=True, kw_only=True):
-    """One durable request for work."""
+    """One durable request for work.
+
+    A key without the scope `read` gets it as lists show it: without payload, after, callback, progress,
+    result, history and artifacts.
+    """
 
     payload: Annotated[
         Any,
@@ -109,7 +118,7 @@ class Job(ListedJob, frozen=True, kw_only=True):
             description="As validated, without what is at its default, or as given where it refers to other"
             " jobs; null once it was pruned."
         ),
-    ]
+    ] = None
     after: Annotated[list[UUID], Meta(description="Jobs that have to succeed before it begins.")] = []
     due_at: Annotated[
         Time | None, Meta(description="When it is queued next, at the earliest: while scheduled or retrying.")
@@ -173,7 +182,10 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     done: Annotated[bool, Meta(description="Whether all of them have ended.")]
     counts: Annotated[dict[State, int], Meta(description="Jobs by state; a state without any is left out.")]
     tags: Annotated[list[str], Meta(description="Words about it.")]
-    callback: Annotated[str | None, Meta(description="URL that is told once when all jobs have ended.")]
+    callback: Annotated[
+        str | None,
+        Meta(description="URL that is told once when all jobs have ended; null to a key without `read`."),
+    ]
     created_at: Annotated[Time, Meta(description="When it was accepted.")]
     finished_at: Annotated[
         Time | None, Meta(description="When the last of them had ended, for the first time.")

@@ -23,6 +23,7 @@ from api.live_jobs import Cap
 from api.metrics import Metrics
 from api.preferences import applied, preferred_wait
 from api.representations import AcceptedBatch, Batch, batch_path
+from worker.contract.scopes import Scope
 from worker.contract.states import FINAL
 from worker.enqueue import Enqueuer, Refused, RefusedJobs, Standing, accept, checked_callback
 from worker.ledger import batches, transitions
@@ -98,7 +99,7 @@ class Batches:
             else:
                 followed = self._followed(batch, accepted.values(), ended, seconds)
                 shown = AcceptedBatch.of_batch(followed, [job.id for job in jobs])
-        _answer(resp, 202, shown)
+        _answer(req, resp, 202, shown)
         resp.location = batch_path(shown.id)
         if seconds:
             applied(resp, seconds)
@@ -172,7 +173,7 @@ class OneBatch:
         """Read it, at once or when all of its jobs have ended."""
         seconds = preferred_wait(req, self._longest_wait)
         wanted, reach = parse_batch_id(batch_id), req.context.client.reach
-        _answer(resp, 200, self._follower.follow(wanted, reach, seconds))
+        _answer(req, resp, 200, self._follower.follow(wanted, reach, seconds))
         revalidate(req, resp)
         if seconds:
             applied(resp, seconds)
@@ -201,7 +202,7 @@ class CancelBatch:
         while self._cancel_some(wanted, client, owner_id):
             breathe()
         shown = self._follower.follow(wanted, client.reach, 0)
-        _answer(resp, 200 if shown.done else 202, shown)
+        _answer(req, resp, 200 if shown.done else 202, shown)
 
     def _cancel_some(self, batch_id: UUID, client: Client, owner_id: UUID) -> bool:
         with self._ledger.write() as connection:
@@ -219,7 +220,10 @@ class CancelBatch:
         return bool(cancelled)
 
 
-def _answer(resp: Response, status: int, batch: Batch) -> None:
+def _answer(req: Request, resp: Response, status: int, batch: Batch) -> None:
+    client: Client = req.context.client
+    if not client.scopes.allow(Scope.READ):
+        batch = msgspec.structs.replace(batch, callback=None)
     answer(resp, status, batch)
     if not batch.done:
         resp.set_header("Retry-After", _POLL)

@@ -32,7 +32,7 @@ class OneJob:
         """Read it, at once or when it ends."""
         seconds = preferred_wait(req, self._longest_wait)
         job = self._follower.follow(parse_job_id(job_id), req.context.client.reach, seconds)
-        answer_job(resp, 200, job)
+        answer_job(req, resp, 200, job)
         revalidate(req, resp)
         if seconds:
             applied(resp, seconds)
@@ -61,11 +61,11 @@ class Cancel:
             job = read_job(connection, wanted, client.reach)
         if job.state is State.CANCELLED:
             self._follower.waiters.wake([str(wanted)])
-            answer_job(resp, 200, job)
+            answer_job(req, resp, 200, job)
         elif job.state in FINAL:
             raise Problem(409, f"the job has {job.state} already", state=job.state)
         else:
-            answer_accepted(resp, job)
+            answer_accepted(req, resp, job)
 
 
 class Retry:
@@ -92,7 +92,7 @@ class Retry:
             job = read_job(connection, wanted, client.reach)
         if again is None:
             raise _not_again(job)
-        answer_accepted(resp, job)
+        answer_accepted(req, resp, job)
 
 
 def _not_again(job: Job) -> Problem:

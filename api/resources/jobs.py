@@ -98,14 +98,16 @@ class Jobs:
             try:
                 accepted = self._accept(job, key)
             except Standing as standing:
-                answer_job(resp, 200, self._follower.follow(standing.holders[job.id], client.id, seconds))
+                answer_job(
+                    req, resp, 200, self._follower.follow(standing.holders[job.id], client.id, seconds)
+                )
                 resp.content_location = job_path(standing.holders[job.id])
             else:
                 if isinstance(accepted, UUID):
                     shown = self._earlier(accepted, client, seconds)
                 else:
                     shown = self._followed(job, accepted, ended, seconds)
-                answer_accepted(resp, shown)
+                answer_accepted(req, resp, shown)
         if seconds:
             applied(resp, seconds)
 

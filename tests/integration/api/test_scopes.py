@@ -1,7 +1,7 @@
 """Each operation needs one scope, and only `operate` reaches beyond one's own jobs."""
 
 import re
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from falcon.testing import TestClient
@@ -9,6 +9,7 @@ from falcon.testing import TestClient
 from api.operations import OPERATIONS, Route
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
+from tests.integration.api.test_batches import accepted
 from worker.contract import Scope, Scopes
 from worker.ledger import audit
 from worker.ledger.engines import Ledger
@@ -129,3 +130,42 @@ def test_an_admin_reads_the_audit_log_page_by_page(
     assert first["entries"][0]["acted_at"].endswith("Z")
     assert admin.get("/v1/audit?act=key.add").json == {"entries": [], "next_page_token": None}
     assert operator.get("/v1/audit").json["scope"] == "admin"
+
+
+def test_a_key_that_only_submits_sees_no_payload_and_no_result(
+    caller: Caller, new_caller: NewCaller, worker: FakeWorker
+) -> None:
+    secret, key = {"name": "a secret"}, str(uuid4())
+    wish = {"kind": "test.greet", "payload": secret, "unique_key": {"key": "one", "window": 900}}
+    done = caller.accepted(wish, Idempotency_Key=key)
+    worker.succeed(worker.claim(done), {"text": "a secret"})
+    gone = caller.accepted({"kind": "test.greet", "payload": secret, "callback": "https://a.example/secret"})
+    failed = caller.accepted({"kind": "test.greet", "payload": secret})
+    worker.fail(worker.claim(failed), "no")
+    bare = new_caller(of=caller, scopes=Scopes.of(["submit"]))
+    fresh = {"kind": "test.greet", "payload": secret}
+    answers = [
+        bare.submit(wish),  # its key is held
+        bare.submit(wish, Idempotency_Key=key),  # it was accepted before
+        bare.submit(fresh),
+        bare.submit(fresh, Prefer="wait=1"),
+        bare.post(f"/v1/jobs/{gone['id']}/cancel"),
+        bare.post(f"/v1/jobs/{gone['id']}/cancel"),
+        bare.post(f"/v1/jobs/{failed['id']}/retry"),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 202, 202, 202, 200, 200, 202]
+    for answer in answers:
+        assert "secret" not in answer.text
+        assert {"id", "state"} <= answer.json.keys()
+        assert answer.json.keys().isdisjoint({"payload", "result", "history", "callback", "artifacts"})
+    assert caller.job(done["id"])["result"] == {"text": "a secret"}
+
+
+def test_a_key_that_only_submits_does_not_see_who_is_told_of_a_batch(
+    caller: Caller, new_caller: NewCaller
+) -> None:
+    batch = accepted(caller, callback="https://a.example/secret")
+    bare = new_caller(of=caller, scopes=Scopes.of(["submit"]))
+    answer = bare.post(f"/v1/batches/{batch['id']}/cancel")
+    assert (answer.status_code, answer.json["counts"]) == (200, {"cancelled": 2})
+    assert "secret" not in answer.text

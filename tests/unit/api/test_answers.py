@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import falcon
 import pytest
@@ -7,6 +8,7 @@ from falcon.testing import create_req
 from api.answers import answer, answer_job, revalidate
 from api.representations import Job
 from worker.contract.states import FINAL, Priority, State
+from worker.ledger.clients import Client
 from worker.ledger.ids import new_id
 
 
@@ -45,8 +47,9 @@ def job(state: State, due_in: float | None = None) -> Job:
 def test_an_unfinished_job_says_when_to_ask_again(
     state: State, due_in: float | None, seconds: str | None
 ) -> None:
-    resp = falcon.Response()
-    answer_job(resp, 200, job(state, due_in))
+    req, resp = create_req(), falcon.Response()
+    req.context.client = Client(UUID(int=1), "ada")
+    answer_job(req, resp, 200, job(state, due_in))
     assert resp.get_header("Retry-After") == seconds
 
 
