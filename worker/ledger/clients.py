@@ -6,6 +6,7 @@ nothing to guess), and a look-up costs one index probe.
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,6 +23,8 @@ from worker.ledger.tables import api_keys, clients
 
 KEY_PREFIX = "jy_"
 _HINT_LENGTH = 10
+_BYTES = 32  # of chance in a key
+_FORM = re.compile(re.escape(KEY_PREFIX) + r"[A-Za-z0-9_-]{43}")  # that many bytes in base64
 
 
 class Client(msgspec.Struct, frozen=True):
@@ -88,7 +91,7 @@ def add_key(
         rights: the kinds that it may submit; None: all, those of later versions too.
         scopes: what it may do; None: submit and read.
     """
-    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    key = KEY_PREFIX + secrets.token_urlsafe(_BYTES)
     key_id = new_id()
     connection.execute(
         insert(api_keys).values(
@@ -103,6 +106,11 @@ def add_key(
         )
     )
     return key_id, key
+
+
+def is_key(text: str) -> bool:
+    """Whether a text has the form of a key; what has not is none, without a look into the ledger."""
+    return _FORM.fullmatch(text) is not None
 
 
 def client_of_key(connection: Connection, key: str) -> Client | None:

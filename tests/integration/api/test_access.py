@@ -1,12 +1,18 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from threading import Event, Semaphore
 
 import falcon
 import pytest
-from falcon.testing import TestClient
+from falcon.testing import Result, TestClient
 from loguru import logger
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
+from api.middleware import authentication
 from api.middleware.authentication import KEY_TTL, Authentication
+from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakePublisher
 from worker.ledger import clients
 from worker.ledger.engines import Ledger
@@ -70,8 +76,9 @@ def test_a_revoked_key_is_good_for_a_few_seconds_at_most(caller: Caller, ledger:
     assert ask() == 401
 
 
-def test_a_submission_with_a_known_key_is_one_statement(caller: Caller, ledger: Ledger) -> None:
-    caller.accepted()
+@contextmanager
+def statements_of(ledger: Ledger) -> Iterator[list[str]]:
+    """What the ledger is asked meanwhile."""
     statements: list[str] = []
     engine = ledger.pools["write"]
 
@@ -79,8 +86,55 @@ def test_a_submission_with_a_known_key_is_one_statement(caller: Caller, ledger: 
         statements.append(statement)
 
     event.listen(engine, "before_cursor_execute", note)
-    caller.accepted()
+    yield statements
     event.remove(engine, "before_cursor_execute", note)
+
+
+def test_what_has_not_the_form_of_a_key_costs_the_ledger_nothing(caller: Caller, ledger: Ledger) -> None:
+    wrong = ["jy_unknown", caller.key[:-1], caller.key + "A", caller.key[:-1] + ".", "jz_" + caller.key[3:]]
+    with statements_of(ledger) as statements:
+        for key in wrong:
+            assert caller.call("GET", "/v1/kinds", {"Authorization": f"Bearer {key}"}).status_code == 401
+    assert statements == []
+
+
+def test_whoever_tries_keys_holds_up_other_strangers_alone(
+    caller: Caller, new_caller: NewCaller, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, go_on = Semaphore(0), Event()
+
+    def slow(connection: Connection, key: str) -> clients.Client | None:
+        if key.startswith("jy_AAA"):
+            looked.release()
+            go_on.wait(30)
+        return clients.client_of_key(connection, key)
+
+    monkeypatch.setattr(authentication, "client_of_key", slow)
+    now = 1000.0
+    app = falcon.App(middleware=[Authentication(ledger, timer=lambda: now, patience=0.05)])
+    app.add_route("/", Secret())
+
+    def ask(key: str) -> Result:
+        return TestClient(app).simulate_get("/", headers={"Authorization": f"Bearer {key}"})
+
+    assert ask(caller.key).status_code == 200
+    now += KEY_TTL + 1  # it has to be looked up again
+    made_up = [f"jy_AAA{number:040}" for number in range(2)]
+    with ThreadPoolExecutor() as threads:
+        tried = [threads.submit(ask, key) for key in made_up]
+        assert all(looked.acquire(timeout=10) for _ in made_up)
+        assert ask(caller.key).status_code == 200
+        turned_away = ask(new_caller().key)
+        go_on.set()
+        assert [trial.result().status_code for trial in tried] == [401, 401]
+    assert (turned_away.status_code, turned_away.headers["Retry-After"]) == (503, "1")
+    assert ask(new_caller().key).status_code == 200
+
+
+def test_a_submission_with_a_known_key_is_one_statement(caller: Caller, ledger: Ledger) -> None:
+    caller.accepted()
+    with statements_of(ledger) as statements:
+        caller.accepted()
     (statement,) = statements
     assert "INSERT INTO jobs" in statement
 
