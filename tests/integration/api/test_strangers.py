@@ -1,31 +1,39 @@
 """No request of client B, whatever it guesses, reads, changes or learns of what is A's.
 
+The cache, the rate limiter and the cap on live jobs stand before it all, as they may on a platform.
+
 Walks every operation of the OpenAPI document, so that a new one cannot be forgotten: one with a path
 parameter that is not known here fails until `Secrets.guesses` says what A has there, and one to post to until
 `Secrets.bodies` says what.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
 import pytest
-from falcon.testing import Result
+from falcon.testing import Result, TestClient
 
-from api.app import Deps
+from api.app import Deps, create_app
+from api.cache import RedisCache
+from api.limits import RateLimiter
+from api.live_jobs import LiveJobs
 from api.operations import OPERATIONS, Route
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
 from tests.integration.api.test_batches import accepted as submitted
 from worker.contract import Rights, Scopes
-from worker.ledger import artifacts, clients
+from worker.contract.states import State
+from worker.ledger import artifacts, clients, jobs
 from worker.ledger.ids import new_id
 from worker.ledger.records import Artifact
 
 MARK = "between-a-and-nobody"  # stands in all that is A's
+UNIQUE = "a key that A holds"  # and B may hold too
 GUARDED = [route for route, operation in OPERATIONS.items() if not operation.public]
 ABOUT_ONE = [route for route in GUARDED if "{" in route[0]]
 ABOUT_MANY = [route for route in GUARDED if "{" not in route[0]]
@@ -81,7 +89,11 @@ class Secrets:
             {"kind": "test.greet", "client": "*"},
             {"kind": "test.greet", "client": self.owner.client.name},
         ]
-        jobs = [mine, *({**mine, "after": [job_id]} for job_id in self.jobs.values())]
+        jobs = [
+            mine,
+            mine | {"unique_key": UNIQUE},
+            *({**mine, "after": [job_id]} for job_id in self.jobs.values()),
+        ]
         return {
             "/v1/jobs": jobs,
             "/v1/jobs/cancel": acts,
@@ -110,23 +122,41 @@ class Secrets:
 
 
 @pytest.fixture
+def http(deps: Deps, broker_url: str) -> Iterator[TestClient]:
+    """With all that a platform may have."""
+
+    def counted() -> Mapping[UUID, int]:
+        with deps.ledger.write() as connection:
+            return jobs.live_by_client(connection)
+
+    with (
+        closing(RateLimiter("100000/minute", broker_url)) as limiter,
+        closing(LiveJobs(1000, counted)) as live,
+    ):
+        live.start()
+        more = replace(deps, cache=RedisCache(broker_url, 60), rate_limiter=limiter, live_jobs=live)
+        yield TestClient(create_app(more))
+
+
+@pytest.fixture
 def secrets(caller: Caller, worker: FakeWorker, deps: Deps, tomorrow: str) -> Secrets:
     greeting = {"kind": "test.greet", "payload": {"name": "Ada", "nested": {MARK: []}}, "tags": [MARK]}
+    held = {"unique_key": {"key": UNIQUE, "states": list(State)}}
     key = str(uuid4())
     made = {
-        "scheduled": caller.accepted({**greeting, "scheduled_at": tomorrow}, Idempotency_Key=key),
+        "scheduled": caller.accepted({**greeting, **held, "scheduled_at": tomorrow}, Idempotency_Key=key),
         **{state: caller.accepted(greeting) for state in ("queued", "running", "failed", "succeeded")},
     }
     worker.claim(made["running"])
     worker.fail(worker.claim(made["failed"]), MARK)
     batch = submitted(caller, {**greeting, "scheduled_at": tomorrow}, greeting, tags=[MARK])
-    held = worker.claim(made["succeeded"])
+    claimed = worker.claim(made["succeeded"])
     with deps.storage.create() as (artifact_id, writer):
         writer.write(MARK.encode())
     file = Artifact(
         id=artifact_id,
         client_id=caller.client.id,
-        job_id=held.id,
+        job_id=claimed.id,
         name="body",
         content_type="text/plain",
         size=writer.size,
@@ -134,7 +164,8 @@ def secrets(caller: Caller, worker: FakeWorker, deps: Deps, tomorrow: str) -> Se
     )
     with deps.ledger.write() as connection:
         artifacts.record_artifacts(connection, [file])
-    worker.succeed(held, {"text": MARK})
+    worker.succeed(claimed, {"text": MARK})
+    caller.job(made["succeeded"]["id"])  # and now it is in the cache
     upload = caller.call("POST", "/v1/artifacts", params={"name": "mine"}, body=MARK).json["id"]
     jobs = {state: str(job["id"]) for state, job in made.items()}
     jobs |= dict(zip(("first of a batch", "last of a batch"), batch["job_ids"], strict=True))
@@ -186,6 +217,14 @@ def test_no_list_and_no_submission_of_a_stranger_shows_anything_of_as(
         assert answer.status_code < 500
         assert secrets.told_by(answer) == []
     assert secrets.state() == before
+
+
+def test_a_unique_key_of_as_is_free_to_a_stranger(secrets: Secrets, stranger: Caller) -> None:
+    wish = {"kind": "test.idle", "unique_key": UNIQUE}
+    mine = stranger.accepted(wish)["id"]
+    assert (stranger.submit(wish).status_code, stranger.submit(wish).json["id"]) == (200, mine)
+    assert stranger.call("POST", f"/v1/jobs/{mine}/cancel").status_code == 200
+    assert secrets.owner.submit(wish).json["id"] == secrets.jobs["scheduled"]
 
 
 def test_no_file_of_as_can_be_taken_by_a_job_of_a_strangers(secrets: Secrets, deps: Deps) -> None:
