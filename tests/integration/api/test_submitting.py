@@ -1,13 +1,18 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
+from falcon.testing import TestClient
 from sqlalchemy import text
 
-from api.app import Deps
+from api.app import Deps, create_app
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakePublisher, FakeWorker
+from worker import catalog
 from worker.contract.states import Priority
+from worker.ledger import clients
 from worker.ledger.engines import Ledger
 
 
@@ -248,3 +253,35 @@ def test_requests_and_accepted_jobs_are_counted(caller: Caller, deps: Deps) -> N
         if sample.name.endswith("_count")
     }
     assert counted == {("POST", "/v1/jobs", "202"): 2, ("POST", "/v1/jobs", "422"): 1}
+
+
+@pytest.fixture
+def real(deps: Deps, ledger: Ledger) -> Caller:
+    """A client of the kinds that there are, some of which take anything."""
+    http = TestClient(create_app(replace(deps, catalog=catalog.of_clients(catalog.load()))))
+    with ledger.write() as connection:
+        client = clients.add_client(connection, f"real-{uuid4()}")
+        assert client is not None
+        return Caller(http, client, clients.add_key(connection, client.id, "test")[1])
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+def test_whatever_depth_is_accepted_can_be_read(real: Caller, opening: bytes) -> None:
+    closing = {b"[": b"]"}.get(opening, b"}")
+    statuses = []
+    as_json = {"Content-Type": "application/json"}
+    for levels in [*range(90, 110), *range(110, 1000, 15)]:
+        deep = opening * (levels - 2) + b"1" + closing * (levels - 2)
+        body = b'{"kind": "report.render", "payload": {"report": "x", "params": {"a": %s}}}' % deep
+        answer = real.submit(body=body)
+        together = real.call("POST", "/v1/batches", as_json, body=b'{"jobs": [%s]}' % body)
+        statuses.append(answer.status_code)
+        if answer.status_code == 202:
+            assert together.status_code == 202
+            assert real.get(f"/v1/jobs/{answer.json['id']}").status_code == 200
+            assert real.get(f"/v1/jobs/{together.json['job_ids'][0]}").status_code == 200
+        else:
+            assert "nested too deeply" in answer.json["detail"]
+            assert together.status_code in {400, 422}  # the first where the whole body is no JSON to be read
+    assert statuses[:11] == [202] * 11
+    assert set(statuses[11:]) == {422, 400}
