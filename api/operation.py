@@ -61,8 +61,13 @@ REQUEST_ID = Header(
 )
 
 # Of answers.
-_LOCATION = Header("Location", "Where it is to be found.", "/v1/jobs/0190a7c0-0000-7000-8000-000000000000")
-_RETRY_AFTER = Header("Retry-After", "Seconds after which to ask again.", 1)
+CONTENT_LOCATION = Header(
+    "Content-Location",
+    "Whose state the answer shows (RFC 9110, section 8.7).",
+    "/v1/jobs/0190a7c0-0000-7000-8000-000000000000",
+)
+LOCATION = Header("Location", "Where it is to be found.", "/v1/jobs/0190a7c0-0000-7000-8000-000000000000")
+RETRY_AFTER = Header("Retry-After", "Seconds after which to ask again.", 1)
 _APPLIED = Header("Preference-Applied", "The wait that was applied (RFC 7240, section 3).", "wait=10")
 _ETAG = Header("ETag", "Of what is answered, for If-None-Match.", '"0f343b0931126a20f133d67c2b018a3b"')
 _CACHE_CONTROL = Header("Cache-Control", "To be asked for again with each use.", "private, no-cache")
@@ -74,6 +79,7 @@ _FILE = (
     Header("Content-Disposition", "The file's name.", 'attachment; filename="report.pdf"'),
     Header("X-Content-Type-Options", "No browser may guess another type.", "nosniff"),
 )
+_ALLOW = Header("Allow", "The methods that this resource knows.", "GET, HEAD, OPTIONS")
 _CONTENT_RANGE = Header("Content-Range", "Which part it is, and of how many bytes.", "bytes 0-1023/4096")
 _LIMITS = (
     Header("RateLimit", "What is left of the quota, where the operator set one.", '"key";r=59;t=60'),
@@ -83,6 +89,7 @@ _LIMITS = (
 # Any request can meet these; so can any that needs a key, and any that has a body.
 _EVERYWHERE = {
     400: "The request is malformed.",
+    405: "Another method of this path, which the resource does not know.",
     414: "The request line is too long.",
     417: "It expects what is not known here.",
     431: "There are too many headers, or one is too long.",
@@ -114,6 +121,7 @@ class Operation:
     scope: Scope | None  # that a key must have; None: no key is needed
     description: str = ""
     answers: Mapping[int, tuple[str, type | None]]
+    sent: Mapping[int, tuple[Header, ...]] = field(default_factory=dict)  # by status: its own
     problems: Mapping[int, str] = field(default_factory=dict)  # beyond those that any like it can meet
     query: type[msgspec.Struct] | None = None
     headers: tuple[Header, ...] = ()
@@ -135,19 +143,18 @@ class Operation:
         return dict(sorted((problems | dict(self.problems)).items()))
 
     def answer_headers(self, status: int) -> Iterator[Header]:
-        """The headers of an answer, which follow from its status and from what can be asked for."""
+        """The headers of an answer: its own, and what follows from its status and what can be asked for."""
         yield REQUEST_ID
         if not self.public:
             yield from _LIMITS
         yield from _BY_STATUS.get(status, ())
+        yield from self.sent.get(status, ())
         if status in self.answers:
-            yield from self._granted(status)
+            yield from self._granted()
 
-    def _granted(self, status: int) -> Iterator[Header]:
+    def _granted(self) -> Iterator[Header]:
         if PREFER in self.headers:
-            yield _APPLIED
-            if status == 200:  # noqa: PLR2004 - 202 has it anyway
-                yield _RETRY_AFTER
+            yield from (_APPLIED, RETRY_AFTER)
         if IF_NONE_MATCH in self.headers:
             yield from (_ETAG, _CACHE_CONTROL)
         if RANGE in self.headers:
@@ -155,13 +162,12 @@ class Operation:
 
 
 _BY_STATUS: Mapping[int, tuple[Header, ...]] = {
-    201: (_LOCATION,),
-    202: (_LOCATION, _RETRY_AFTER),
     206: (_CONTENT_RANGE,),
     401: (_CHALLENGE,),
     403: (_CHALLENGE,),
+    405: (_ALLOW,),
     415: (_CODINGS,),
     416: (_CONTENT_RANGE,),
-    429: (_RETRY_AFTER,),
-    503: (_RETRY_AFTER,),
+    429: (RETRY_AFTER,),
+    503: (RETRY_AFTER,),
 }

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from api.batching import BatchJob, BatchSubmission
-from api.operation import IDEMPOTENCY_KEY, IF_NONE_MATCH, IF_RANGE, PREFER, RANGE, Operation
+from api.operation import (
+    CONTENT_LOCATION,
+    IDEMPOTENCY_KEY,
+    IF_NONE_MATCH,
+    IF_RANGE,
+    LOCATION,
+    PREFER,
+    RANGE,
+    RETRY_AFTER,
+    Operation,
+)
 from api.representations import AcceptedBatch, Artifact, Batch, Job, JobPage
 from api.resources.acts import Acted, FilteredAct
 from api.resources.artifacts import UploadQuery
@@ -29,7 +39,8 @@ _TOO_MANY = "Too many requests with this key, or too many live jobs of its clien
 _MORE_THAN_MAY_LIVE = "or these are more jobs than a client may have at once (`more-than-may-live`)."
 _NO_JOB = "This client has no such job."
 _NO_BATCH = "This client has no such batch."
-_ACT_PROBLEMS = {422: "A field cannot be accepted, or the filter is empty."}
+_UNFIT = "A field cannot be accepted, the filter is empty, or takes too long to look for (`list-too-slow`)"
+_ACT_PROBLEMS = {422: f"{_UNFIT}."}
 _FILE = {200: ("The file.", None), 206: ("The part that was asked for.", None), 304: ("Unchanged.", None)}
 _FILE_PROBLEMS = {404: "This client has no such artifact.", 416: "The range begins behind the end."}
 
@@ -42,6 +53,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
                 200: ("No new job: the one that holds its `unique_key`.", Job),
                 202: ("Accepted: it is in the ledger and will end in a final state.", Job),
             },
+            sent={200: (CONTENT_LOCATION,), 202: (LOCATION,)},
             problems={
                 403: _NO_RIGHT,
                 409: "The job that the Idempotency-Key stands for was pruned.",
@@ -55,6 +67,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             summary="List one's jobs, newest first",
             scope=Scope.READ,
             answers={200: ("A page of them.", JobPage)},
+            problems={422: "Too many jobs had to be looked at for this filter (`list-too-slow`)."},
             query=JobQuery,
         ),
         ("/v1/jobs/cancel", "post"): Operation(
@@ -69,7 +82,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             scope=Scope.SUBMIT,
             answers={200: ("How many were meant, and how many changed.", Acted)},
             problems={
-                422: f"A field cannot be accepted, or the filter is empty; {_MORE_THAN_MAY_LIVE}",
+                422: f"{_UNFIT}; {_MORE_THAN_MAY_LIVE}",
                 429: _TOO_MANY,
             },
             body=FilteredAct,
@@ -78,6 +91,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             summary="Submit many jobs, all or none",
             scope=Scope.SUBMIT,
             answers={202: ("Accepted, all of them.", AcceptedBatch)},
+            sent={202: (LOCATION,)},
             problems={
                 403: _NO_RIGHT,
                 409: "The batch that the Idempotency-Key stands for was pruned.",
@@ -103,6 +117,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
                 200: ("All of them have ended.", Batch),
                 202: ("Some still run, and their workers are asked to stop.", Batch),
             },
+            sent={202: (RETRY_AFTER,)},
             problems={404: _NO_BATCH},
         ),
         ("/v1/jobs/{job_id}", "get"): Operation(
@@ -119,6 +134,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
                 200: ("Cancelled.", Job),
                 202: ("It runs, and its worker is asked to stop; it may still finish first.", Job),
             },
+            sent={202: (LOCATION, RETRY_AFTER)},
             problems={404: _NO_JOB, 409: "It succeeded or failed already."},
         ),
         ("/v1/jobs/{job_id}/retry", "post"): Operation(
@@ -130,6 +146,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
                     Job,
                 )
             },
+            sent={202: (LOCATION, RETRY_AFTER)},
             problems={
                 403: _NO_RIGHT,
                 404: _NO_JOB,
@@ -148,6 +165,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             summary="Upload a file for a payload to name",
             scope=Scope.SUBMIT,
             answers={201: ("Stored; the Content-Type of the request is kept with it.", Artifact)},
+            sent={201: (LOCATION,)},
             query=UploadQuery,
             body=bytes,
         ),

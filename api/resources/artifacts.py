@@ -149,22 +149,25 @@ class _Pieces:
 def _send(req: Request, resp: Response, artifact: Artifact | None, storage: Storage) -> None:
     if artifact is None:
         raise _no_such_artifact()
-    _describe(resp, artifact)
-    if leave_out_known(req, resp, artifact.sha256):
-        return
+    if not leave_out_known(req, resp, artifact.sha256):
+        _fill(req, resp, artifact, storage)
+    _describe(resp, artifact)  # last, for an error has no headers of a file
+
+
+def _fill(req: Request, resp: Response, artifact: Artifact, storage: Storage) -> None:
+    resp.content_type = artifact.content_type
     whole = Part(0, artifact.size - 1)
     if req.method == "HEAD":
         resp.content_length = whole.length
         return
     part = wanted_part(req, artifact.size, artifact.sha256)
+    resp.set_stream(_Pieces(_open(storage, artifact), part or whole), (part or whole).length)
     if part is not None:
         resp.status = 206
         resp.content_range = (part.first, part.last, artifact.size)
-    resp.set_stream(_Pieces(_open(storage, artifact), part or whole), (part or whole).length)
 
 
 def _describe(resp: Response, artifact: Artifact) -> None:
-    resp.content_type = artifact.content_type
     resp.etag = artifact.sha256
     # A later attempt of the job may replace the file of a name.
     resp.cache_control = ("private", "no-cache")
