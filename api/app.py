@@ -23,6 +23,7 @@ from api.middleware.authorization import Authorization
 from api.middleware.observation import Observation
 from api.middleware.request_id import RequestId
 from api.middleware.throttling import Throttling
+from api.operation import IDEMPOTENCY_KEY
 from api.operations import OPERATIONS
 from api.resources.acts import CancelJobs, RetryJobs
 from api.resources.artifacts import JobArtifact, Upload, Uploads
@@ -78,7 +79,7 @@ def create_app(deps: Deps) -> App:
             Authorization(OPERATIONS),
         ]
     )
-    errors.install(app)
+    errors.install(app, {path for (path, _), each in OPERATIONS.items() if IDEMPOTENCY_KEY in each.headers})
     resources = _resources(deps)
     for template, resource in resources.items():
         app.add_route(template, resource)

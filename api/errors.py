@@ -4,6 +4,8 @@ A problem whose `type` is `about:blank` means just its status; the others are to
 Details name what the client sent wrong, never what broke inside.
 """
 
+from collections.abc import Collection
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -20,6 +22,12 @@ from worker.contract.states import State
 from worker.enqueue import KindNotAllowed, Refused, UnknownKind
 
 MEDIA_TYPE = "application/problem+json"
+
+# What Falcon raises without a word about it.
+_ADVICE = {
+    404: "there is nothing at this path; GET /openapi.json lists what there is",
+    405: "this resource does not know the method; `Allow` lists those that it knows",
+}
 
 _RETRY_AFTER = "2"  # seconds: an outage of the ledger is a restart or a failover
 
@@ -109,12 +117,16 @@ def scope_missing(scope: Scope | None, detail: str) -> Problem:
     )
 
 
-def install(app: App) -> None:
-    """Make every error of the app a problem document."""
+def install(app: App, keyed: Collection[str] = ()) -> None:
+    """Make every error of the app a problem document.
+
+    Args:
+        app: of Falcon.
+        keyed: templates of the routes that heed an Idempotency-Key.
+    """
     app.set_error_serializer(_serialize)
     app.add_error_handler(Refused, _refused)
-    app.add_error_handler(DBAPIError, _ledger_failed)
-    app.add_error_handler(PoolTimeout, _ledger_failed)
+    app.add_error_handler((DBAPIError, PoolTimeout), partial(_ledger_failed, keyed))
     app.add_error_handler(Exception, _unexpected)
 
 
@@ -126,7 +138,7 @@ def document(error: falcon.HTTPError, request_id: str | None) -> bytes:
             type=error.type if isinstance(error, Problem) else "about:blank",
             title=error.title if isinstance(error, Problem) else _phrase(error.status_code),
             status=error.status_code,
-            detail=error.description,
+            detail=error.description or _ADVICE.get(error.status_code),
             request_id=request_id,
             **members,
         )
@@ -163,16 +175,24 @@ def _not_allowed(error: KindNotAllowed) -> Problem:
     )
 
 
-def _ledger_failed(req: Request, resp: Response, error: Exception, params: Params) -> None:
+def _ledger_failed(
+    keyed: Collection[str], req: Request, resp: Response, error: Exception, params: Params
+) -> None:
     if not isinstance(error, _OUTAGES) and not getattr(error, "connection_invalidated", False):
         _unexpected(req, resp, error, params)
     logger.warning("ledger_failed", error=type(getattr(error, "orig", None) or error).__name__)
-    raise Problem(
-        503,
-        "the ledger does not answer; whether this request took effect can be found out by repeating it with"
-        " the same Idempotency-Key",
-        headers={"Retry-After": _RETRY_AFTER},
-    ) from error
+    detail = f"the ledger does not answer; {_what_now(req, keyed)}"
+    raise Problem(503, detail, headers={"Retry-After": _RETRY_AFTER}) from error
+
+
+def _what_now(req: Request, keyed: Collection[str]) -> str:
+    if req.method in {"GET", "HEAD"}:
+        return "ask again"
+    if req.uri_template not in keyed:
+        return "look whether this request took effect before you repeat it"
+    if req.get_header("Idempotency-Key") is None:
+        return "look whether this request took effect; with an Idempotency-Key the next can just be repeated"
+    return "repeat this request with the same Idempotency-Key, which takes effect once"
 
 
 def _unexpected(_req: Request, _resp: Response, error: Exception, _params: Params) -> None:

@@ -69,14 +69,20 @@ NARROWING = tuple(name for name in Wanted.__struct_fields__ if name != "client")
 
 @contextmanager
 def listing() -> Iterator[None]:
-    """Say what a reader can do where looking for its jobs took too long."""
+    """Say what a reader can do where looking for its jobs took too long.
+
+    Raises:
+        Problem: 422, and no 503: the same again would take as long.
+    """
     try:
         yield
     except DBAPIError as error:
         if isinstance(error.orig, QueryCanceled):
             raise Problem(
-                503,
-                "too many jobs had to be looked at for this filter; ask for fewer at once",
+                422,
+                "too many jobs had to be looked at for this filter; ask for a shorter time (`created_after`,"
+                " `created_before`), or for a kind or a tag that fewer jobs have",
                 code="list-too-slow",
+                title="Looking for the jobs took too long",
             ) from error
         raise

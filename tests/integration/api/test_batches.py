@@ -166,6 +166,15 @@ def test_a_repeated_batch_is_answered_with_the_first(caller: Caller) -> None:
     assert caller.submit(HELLO, Idempotency_Key="k").status_code == 422
 
 
+def test_a_key_of_a_batch_that_was_pruned_is_a_conflict(caller: Caller, ledger: Ledger) -> None:
+    batch = submit(caller, {"jobs": [HELLO]}, Idempotency_Key="k").json
+    with ledger.write() as connection:
+        connection.execute(text("DELETE FROM batches WHERE id = :id"), {"id": batch["id"]})
+    answer = submit(caller, {"jobs": [HELLO]}, Idempotency_Key="k")
+    assert answer.status_code == 409
+    assert answer.json["detail"].endswith("stands for a batch that was pruned since; take a new key")
+
+
 def test_a_batch_is_done_when_its_last_job_has_ended(caller: Caller, worker: FakeWorker, settle: Any) -> None:
     batch = accepted(caller)
     first, second = (worker.claim(caller.job(job_id)) for job_id in batch["job_ids"])

@@ -1,8 +1,10 @@
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
+from tests.integration.api.test_acts import act
+from worker.ledger import jobs
 from worker.ledger.engines import Ledger
 
 
@@ -269,3 +271,16 @@ def test_a_client_is_asked_back_soon_where_a_job_waits_for_others(caller: Caller
     job = caller.accepted({"kind": "test.idle", "after": [caller.accepted()["id"]]})
     answer = caller.get(f"/v1/jobs/{job['id']}")
     assert (answer.headers["Retry-After"], answer.json["due_at"]) == ("1", None)
+
+
+def test_a_list_that_takes_too_long_is_no_reason_to_ask_again(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(connection: Connection, *_: object) -> None:
+        connection.execute(text("SET LOCAL statement_timeout = 1"))
+        connection.execute(text("SELECT pg_sleep(5)"))
+
+    monkeypatch.setattr(jobs, "page", slow)
+    for answer in (caller.get("/v1/jobs"), act(caller, "cancel", kind="test.greet")):
+        assert (answer.status_code, answer.json["type"]) == (422, "urn:jobyard:list-too-slow")
+        assert "`created_after`" in answer.json["detail"]

@@ -22,6 +22,8 @@ class Raising:
         resp.text = "half an answer"
         raise self.error
 
+    on_post = on_get
+
 
 @pytest.fixture
 def resource() -> Raising:
@@ -31,8 +33,9 @@ def resource() -> Raising:
 @pytest.fixture
 def http(resource: Raising) -> TestClient:
     app = falcon.App(middleware=[RequestId()])
-    errors.install(app)
+    errors.install(app, {"/keyed"})
     app.add_route("/", resource)
+    app.add_route("/keyed", resource)
     return TestClient(app)
 
 
@@ -73,14 +76,18 @@ def test_a_refused_field_is_named(http: TestClient, resource: Raising) -> None:
 
 
 def test_an_unknown_path_is_a_problem(http: TestClient) -> None:
-    assert problem(http, "/nowhere")["status"] == 404
+    document = problem(http, "/nowhere")
+    assert document["status"] == 404
+    assert "/openapi.json lists what there is" in document["detail"]
 
 
 def test_a_wrong_method_is_a_problem_that_says_which_are_right(http: TestClient) -> None:
     answer = http.simulate_delete("/")
     assert answer.status_code == 405
-    assert answer.headers["Allow"] == "GET, OPTIONS"
-    assert problem(http, "/", "DELETE")["title"] == "Method Not Allowed"
+    assert answer.headers["Allow"] == "GET, POST, OPTIONS"
+    document = problem(http, "/", "DELETE")
+    assert document["title"] == "Method Not Allowed"
+    assert "`Allow` lists" in document["detail"]
 
 
 @pytest.mark.parametrize("method", ["BREW", "CONNECT", "get"])
@@ -127,6 +134,22 @@ def test_a_ledger_that_is_away_is_a_reason_to_come_back(
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
     assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "advice"),
+    [
+        ("GET", "/", {}, "ask again"),
+        ("POST", "/", {"Idempotency-Key": "k"}, "look whether this request took effect"),
+        ("POST", "/keyed", {}, "with an Idempotency-Key the next"),
+        ("POST", "/keyed", {"Idempotency-Key": "k"}, "repeat this request with the same Idempotency-Key"),
+    ],
+)
+def test_the_advice_in_an_outage_fits_the_request(  # noqa: PLR0917 - parameters
+    http: TestClient, resource: Raising, method: str, path: str, headers: dict[str, str], advice: str
+) -> None:
+    resource.error = PoolTimeout("no free connection")
+    assert advice in http.simulate_request(method, path, headers=headers).json["detail"]
 
 
 def test_a_wrong_statement_is_no_outage(http: TestClient, resource: Raising) -> None:
