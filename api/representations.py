@@ -12,6 +12,7 @@ from msgspec import Meta
 from sqlalchemy import Row, RowMapping
 
 from worker.contract.states import FINAL, Priority, State
+from worker.ledger.accounts import MOST_EVENTS
 from worker.ledger.batches import NewBatch
 from worker.ledger.records import Accepted, JobFailure, NewJob
 
@@ -126,7 +127,10 @@ class Job(ListedJob, frozen=True, kw_only=True):
     callback: Annotated[str | None, Meta(description="URL that is told of its end.")] = None
     progress: Annotated[Progress | None, Meta(description="As its handler told last.")] = None
     result: Annotated[Any, Meta(description="What the kind's result schema describes.")] = None
-    history: Annotated[list[Attempt | Act], Meta(description="What happened to it, in order.")] = []
+    history: Annotated[
+        list[Attempt | Act], Meta(description=f"What happened to it, in order: the last {MOST_EVENTS}.")
+    ] = []
+    history_omitted: Annotated[int, Meta(description="So many that happened before are left out.")] = 0
     artifacts: Annotated[list[Artifact], Meta(description="Files that it made.")] = []
 
     @property
@@ -161,6 +165,7 @@ class Job(ListedJob, frozen=True, kw_only=True):
     @classmethod
     def of_account(cls, account: Mapping[str, Any]) -> Self:
         """A job with all that belongs to it."""
+        history = _history(account["attempts"], account["acts"])
         return cls(
             **_common(account),
             payload=account["payload"],
@@ -169,7 +174,8 @@ class Job(ListedJob, frozen=True, kw_only=True):
             callback=account["callback"],
             progress=msgspec.convert(account["progress"], Progress | None),
             result=account["result"],
-            history=_history(account["attempts"], account["acts"]),
+            history=history,
+            history_omitted=account["events"] - len(history),
             artifacts=[Artifact.of_row(row) for row in account["artifacts"]],
         )
 
@@ -282,7 +288,7 @@ def _history(attempts: Iterable[Mapping[str, Any]], acts: Iterable[Mapping[str, 
     timed += [
         (row["acted_at"], Act(act=row["act"], actor=row["actor"], acted_at=row["acted_at"])) for row in acts
     ]
-    return [entry for _, entry in sorted(timed, key=lambda pair: pair[0])]
+    return [entry for _, entry in sorted(timed, key=lambda pair: pair[0])][-MOST_EVENTS:]
 
 
 def _attempt(row: Mapping[str, Any]) -> Attempt:

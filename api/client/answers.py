@@ -71,6 +71,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     result: Any = None
     error: Failure | None = None
     history: list[Event] = []
+    history_omitted: int = 0  # earlier ones
     artifacts: list[Artifact] = []
     tags: list[str] = []
     unique_key: str | None = None

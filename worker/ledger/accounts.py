@@ -13,12 +13,20 @@ from sqlalchemy import Connection, text
 
 from worker.contract.states import State
 
+MOST_EVENTS = (
+    100  # attempts, and as many acts: a job that is cancelled and retried for ever has no end of them
+)
+
 # The id stands everywhere as a literal, so that each table is asked for one partition.
 _ACCOUNT = text("""
     SELECT j.*,
            (SELECT name FROM workers WHERE id = j.worker_id) AS worker,
-           (SELECT json_agg(a ORDER BY a.attempt) FROM attempts a WHERE a.job_id = :id) AS attempts,
-           (SELECT json_agg(a ORDER BY a.acted_at) FROM acts a WHERE a.job_id = :id) AS acts,
+           (SELECT json_agg(a ORDER BY a.attempt)
+            FROM (SELECT * FROM attempts WHERE job_id = :id ORDER BY attempt DESC LIMIT :most) a) AS attempts,
+           (SELECT json_agg(a ORDER BY a.acted_at)
+            FROM (SELECT * FROM acts WHERE job_id = :id ORDER BY acted_at DESC LIMIT :most) a) AS acts,
+           (SELECT count(*) FROM attempts WHERE job_id = :id)
+             + (SELECT count(*) FROM acts WHERE job_id = :id) AS events,
            (SELECT json_agg(f ORDER BY f.name) FROM artifacts f WHERE f.job_id = :id) AS artifacts
     FROM jobs j
     WHERE j.id = :id AND (CAST(:client_id AS uuid) IS NULL OR j.client_id = :client_id)
@@ -26,18 +34,19 @@ _ACCOUNT = text("""
 
 
 def account(connection: Connection, job_id: UUID, client_id: UUID | None) -> Mapping[str, Any] | None:
-    """A client's job (None: any client's) with its `attempts`, `acts` and `artifacts`, or None.
+    """A client's job (None: any client's) with its last `attempts` and `acts`, and its `artifacts`, or None.
 
-    An attempt that runs comes last.
+    An attempt that runs comes last. `events` counts all attempts and acts that there were.
     """
-    words = {"id": job_id, "client_id": client_id}
+    words = {"id": job_id, "client_id": client_id, "most": MOST_EVENTS}
     row = connection.execute(_ACCOUNT, words).mappings().one_or_none()
     if row is None:
         return None
+    running = _running(row)
     return {
         **row,
-        "attempts": [_timed(entry, "started_at", "ended_at") for entry in row["attempts"] or ()]
-        + _running(row),
+        "attempts": [_timed(entry, "started_at", "ended_at") for entry in row["attempts"] or ()] + running,
+        "events": row["events"] + len(running),
         "acts": [_timed(entry, "acted_at") for entry in row["acts"] or ()],
         "artifacts": row["artifacts"] or [],
     }

@@ -174,6 +174,21 @@ def test_a_job_whose_payload_was_pruned_cannot_run_again(
     assert caller.job(job["id"])["payload"] is None
 
 
+def test_of_a_long_history_the_last_is_shown(caller: Caller, worker: FakeWorker) -> None:
+    job = caller.accepted()
+    path = f"/v1/jobs/{job['id']}"
+    worker.fail(worker.claim(job), "no")
+    for _ in range(60):
+        caller.post(f"{path}/retry")
+        caller.post(f"{path}/cancel")
+    caller.post(f"{path}/retry")
+    worker.claim(job)
+    shown = caller.job(job["id"])
+    assert (len(shown["history"]), shown["history_omitted"]) == (100, 23)
+    assert [entry["event"] for entry in shown["history"][-2:]] == ["act", "attempt"]
+    assert shown["history"][-1]["outcome"] is None
+
+
 # ── listing ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -202,7 +217,17 @@ def test_a_full_last_page_is_the_last(caller: Caller) -> None:
 def test_a_listed_job_leaves_out_what_may_be_large(caller: Caller) -> None:
     job = caller.accepted()
     (listed,) = caller.get("/v1/jobs").json["jobs"]
-    left_out = {"payload", "result", "progress", "history", "artifacts", "after", "callback", "due_at"}
+    left_out = {
+        "payload",
+        "result",
+        "progress",
+        "history",
+        "history_omitted",
+        "artifacts",
+        "after",
+        "callback",
+        "due_at",
+    }
     assert set(job) - set(listed) == left_out
     assert listed == {name: value for name, value in job.items() if name not in left_out}
 

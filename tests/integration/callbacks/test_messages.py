@@ -57,6 +57,7 @@ def test_a_job_is_told_as_the_api_shows_it(
         "callback",
         "progress",
         "history",
+        "history_omitted",
         "artifacts",
     }
 
