@@ -122,11 +122,18 @@ class Always:
 
 def test_it_posts_once_and_follows_no_redirect() -> None:
     receiver = FakeReceiver(200)
-    deliver(Deliver(batch=BATCH), FakeContext(left=7.0), FakeCallbacks(), receiver)
+    deliver(Deliver(batch=BATCH), FakeContext(left=3.0), FakeCallbacks(), receiver)
     (request,) = receiver.requests
     assert (request.method, request.body) == ("POST", f"b{BATCH}".encode())
-    assert (request.max_redirects, request.timeout) == (0, 7.0)
+    assert (request.max_redirects, request.timeout) == (0, 3.0)
     assert request.headers["webhook-id"] == FakeContext().job_id
+
+
+def test_the_first_try_waits_for_a_silent_receiver_less_long() -> None:
+    receiver = FakeReceiver(200)
+    for number in (1, 2, 3):
+        attempt(receiver, number)
+    assert [request.timeout for request in receiver.requests] == [5.0, 20.0, 20.0]
 
 
 def test_it_tells_of_the_end_that_it_was_submitted_for() -> None:
