@@ -93,12 +93,16 @@ class ListedJob(msgspec.Struct, frozen=True, kw_only=True):
     tags: Annotated[list[str], Meta(description="Words to find it by.")]
     unique_key: Annotated[str | None, Meta(description="The key that it was submitted with.")] = None
     batch_id: Annotated[UUID | None, Meta(description="The batch that it belongs to.")] = None
+    client: Annotated[
+        str | None, Meta(description="Whose it is: for operators, who see those of other clients.")
+    ] = None
     links: Links
 
     @classmethod
-    def of_row(cls, row: Row[Any]) -> Self:
-        """A job of a list."""
-        return cls(**_common(row._mapping))  # noqa: SLF001 - public in SQLAlchemy, named so to spare columns
+    def of_row(cls, row: Row[Any], client: str | None = None) -> Self:
+        """A job of a list, and where that shows other clients' too its client's name."""
+        fields = row._mapping  # noqa: SLF001 - public in SQLAlchemy, named so to spare columns
+        return cls(**_common({**fields, "client": client}))
 
     @classmethod
     def of_job(cls, job: "ListedJob") -> Self:

@@ -77,6 +77,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     unique_key: str | None = None
     callback: str | None = None
     batch_id: str | None = None
+    client: str | None = None
     after: list[str] = []
     links: dict[str, str] = {}
 

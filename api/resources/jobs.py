@@ -22,7 +22,7 @@ from api.queries import page_start, page_token, query
 from api.representations import Job, JobPage, ListedJob, job_path
 from worker import enqueue
 from worker.enqueue import Enqueuer, RefusedJobs, Standing, Submission
-from worker.ledger import jobs
+from worker.ledger import clients, jobs
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Accepted, Message, NewJob
@@ -118,8 +118,12 @@ class Jobs:
         before = page_start(asked.page_token) if asked.page_token is not None else None
         with listing(), self._ledger.read() as connection:
             found = jobs.page(connection, wanted, asked.page_size, before)
+            names = {}
+            if wanted.client_id != req.context.client.id:
+                names = clients.names_of(connection, {row.client_id for row in found.rows})
         more = None if found.before is None else page_token(found.before)
-        answer(resp, 200, JobPage([ListedJob.of_row(row) for row in found.rows], more))
+        shown = [ListedJob.of_row(row, names.get(row.client_id)) for row in found.rows]
+        answer(resp, 200, JobPage(shown, more))
 
     on_head = on_get
 

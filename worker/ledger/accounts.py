@@ -13,14 +13,14 @@ from sqlalchemy import Connection, text
 
 from worker.contract.states import State
 
-MOST_EVENTS = (
-    100  # attempts, and as many acts: a job that is cancelled and retried for ever has no end of them
-)
+MOST_EVENTS = 100  # attempts, and as many acts: one may cancel and retry a job for ever
 
 # The id stands everywhere as a literal, so that each table is asked for one partition.
 _ACCOUNT = text("""
     SELECT j.*,
            (SELECT name FROM workers WHERE id = j.worker_id) AS worker,
+           CASE WHEN CAST(:client_id AS uuid) IS NULL
+                THEN (SELECT name FROM clients WHERE id = j.client_id) END AS client,
            (SELECT json_agg(a ORDER BY a.attempt)
             FROM (SELECT * FROM attempts WHERE job_id = :id ORDER BY attempt DESC LIMIT :most) a) AS attempts,
            (SELECT json_agg(a ORDER BY a.acted_at)
@@ -36,7 +36,8 @@ _ACCOUNT = text("""
 def account(connection: Connection, job_id: UUID, client_id: UUID | None) -> Mapping[str, Any] | None:
     """A client's job (None: any client's) with its last `attempts` and `acts`, and its `artifacts`, or None.
 
-    An attempt that runs comes last. `events` counts all attempts and acts that there were.
+    An attempt that runs comes last. `events` counts all attempts and acts that there were; `client` is its
+    client's name where any client's job was asked for.
     """
     words = {"id": job_id, "client_id": client_id, "most": MOST_EVENTS}
     row = connection.execute(_ACCOUNT, words).mappings().one_or_none()

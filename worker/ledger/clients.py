@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -65,6 +65,12 @@ def find_client(connection: Connection, name: str) -> Client | None:
 def name_of(connection: Connection, client_id: UUID) -> str | None:
     """The name of a client; None where it was removed."""
     return connection.execute(select(clients.c.name).where(clients.c.id == client_id)).scalar()
+
+
+def names_of(connection: Connection, ids: Collection[UUID]) -> dict[UUID, str]:
+    """The names of clients by their ids; one that was removed is left out."""
+    rows = connection.execute(select(clients.c.id, clients.c.name).where(clients.c.id.in_(ids)))
+    return {row.id: row.name for row in rows}
 
 
 def all_clients(connection: Connection) -> Sequence[RowMapping]:

@@ -106,6 +106,10 @@ def test_an_operator_lists_ones_own_jobs_a_clients_or_everybodys(caller: Caller,
     assert listed() == [own]
     assert listed(f"?client={caller.client.name}") == [theirs]
     assert listed("?client=*")[:2] == [own, theirs]
+    names = [job["client"] for job in operator.get("/v1/jobs?client=*").json["jobs"]]
+    assert names[:2] == [operator.client.name, caller.client.name]
+    assert operator.job(theirs)["client"] == caller.client.name
+    assert {job["client"] for job in caller.get("/v1/jobs").json["jobs"]} == {None}
     answer = operator.get("/v1/jobs?client=nobody")
     assert (answer.status_code, answer.json["errors"][0]["field"]) == (400, "client")
 

@@ -55,6 +55,7 @@ def test_a_job_is_told_as_the_api_shows_it(
         "after",
         "due_at",
         "callback",
+        "client",
         "progress",
         "history",
         "history_omitted",
