@@ -13,9 +13,11 @@ from prometheus_client import CollectorRegistry
 from api.app import Deps, create_app
 from api.metrics import Metrics
 from api.waiting import Waiters
+from ops.embedded.ports import free_ports
 from schedules.followups import FollowUps
 from schedules.metrics import Metrics as BeatMetrics
 from tests.integration.api.fakes import Caller, FakePublisher, FakeWorker
+from tests.integration.api.server import Server, serving
 from tests.unit.api.kinds import CATALOG
 from worker.contract import Rights, Scopes
 from worker.enqueue import Enqueuer
@@ -46,6 +48,40 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
     ledger = Ledger.open(settings, "test")
     yield ledger
     ledger.close()
+
+
+# ── the same as a process of its own ──────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def served(database_url: str, broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """For modules whose `settings` are those of a server: of one process, on ports of its own."""
+    port, metrics_port = free_ports(2)
+    return Settings(
+        home=str(tmp_path_factory.mktemp("home")),
+        database_url=database_url,
+        broker_url=broker_url,
+        api_port=port,
+        api_metrics_port=metrics_port,
+        api_workers=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def server(settings: Settings) -> Iterator[Server]:
+    with serving(settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def key(ledger: Ledger) -> str:
+    """Of a client of the server."""
+    with ledger.write() as connection:
+        client = clients.ensure_client(connection, "served")
+        return clients.add_key(connection, client.id, "test")[1]
+
+
+# ── without one ───────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
