@@ -117,13 +117,16 @@ def test_a_chain_that_cannot_be_is_refused(
     assert reason in found[field]
 
 
-def test_a_payload_takes_a_result(caller: Caller, worker: FakeWorker) -> None:
+def test_a_payload_takes_a_result(caller: Caller, worker: FakeWorker, settle: Settle) -> None:
     takes = {"name": {"$from": "a", "result": "/text"}, "times": 2}
     batch = submit(caller, {"jobs": [named("a"), named("b", "a", payload=takes)]}).json
     first, second = (caller.job(job_id) for job_id in batch["job_ids"])
     assert second["payload"] == {"name": {"$from": first["id"], "result": "/text"}, "times": 2}
     held = worker.claim(first)
     assert not held.refers
+    worker.succeed(held, {"text": "hello"})
+    settle()
+    assert worker.claim(second).refers  # so the worker fills its payload in
 
 
 @pytest.mark.parametrize(
