@@ -35,11 +35,6 @@ class Waiters:
         """Begin to look."""
         self._thread.start()
 
-    def wait(self, job_id: UUID, timeout: float) -> bool:
-        """Wait until the job ended, `timeout` seconds at most; False where nothing was heard of its end."""
-        with self.expect(job_id) as ended:
-            return ended.wait(timeout)
-
     @contextmanager
     def expect(self, job_id: UUID) -> Iterator[threading.Event]:
         """An event that is set once the job ended, also when that is before anybody waits for it.

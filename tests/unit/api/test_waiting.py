@@ -46,16 +46,21 @@ def deaf() -> Waiters:
     return Waiters(lambda _: [], interval=FOREVER)
 
 
+def wait(waiters: Waiters, job_id: UUID, timeout: float) -> bool:
+    with waiters.expect(job_id) as ended:
+        return ended.wait(timeout)
+
+
 def test_a_waiter_learns_from_the_ledger_that_its_job_ended(waiters: Waiters, ledger: FakeLedger) -> None:
     job_id = new_id()
     ledger.ended.add(job_id)
-    assert waiters.wait(job_id, FOREVER)
+    assert wait(waiters, job_id, FOREVER)
 
 
 def test_one_look_serves_all_who_wait(waiters: Waiters, ledger: FakeLedger) -> None:
     job_ids = {new_id() for _ in range(20)}
     with ThreadPoolExecutor(20) as threads:
-        waits = [threads.submit(waiters.wait, job_id, FOREVER) for job_id in job_ids]
+        waits = [threads.submit(wait, waiters, job_id, FOREVER) for job_id in job_ids]
         while job_ids not in ledger.asked:
             time.sleep(0.001)
         ledger.ended |= job_ids
@@ -65,7 +70,7 @@ def test_one_look_serves_all_who_wait(waiters: Waiters, ledger: FakeLedger) -> N
 def test_nobody_looks_where_nobody_waits(waiters: Waiters, ledger: FakeLedger) -> None:
     ended = new_id()
     ledger.ended.add(ended)
-    assert waiters.wait(ended, FOREVER)
+    assert wait(waiters, ended, FOREVER)
     assert set().union(*ledger.asked) == {ended}
 
 
@@ -86,7 +91,7 @@ def test_an_end_between_expecting_and_waiting_is_not_missed(deaf: Waiters) -> No
 
 
 def test_who_waits_in_vain_goes_on_after_their_time(deaf: Waiters) -> None:
-    assert not deaf.wait(new_id(), 0.01)
+    assert not wait(deaf, new_id(), 0.01)
 
 
 def test_a_ledger_that_is_away_for_a_look_delays_and_ends_nothing(
@@ -95,19 +100,19 @@ def test_a_ledger_that_is_away_for_a_look_delays_and_ends_nothing(
     job_id = new_id()
     ledger.broken.set()
     with ThreadPoolExecutor(1) as threads:
-        wait = threads.submit(waiters.wait, job_id, FOREVER)
+        waiting = threads.submit(wait, waiters, job_id, FOREVER)
         while not ledger.asked:
             time.sleep(0.001)
         ledger.ended.add(job_id)
         ledger.broken.clear()
-        assert wait.result()
+        assert waiting.result()
 
 
 def test_closing_lets_everybody_go_also_those_who_come_later(deaf: Waiters) -> None:
     with deaf.expect(new_id()) as ended:
         deaf.close()
         assert ended.is_set()
-    assert deaf.wait(new_id(), FOREVER)
+    assert wait(deaf, new_id(), FOREVER)
 
 
 def test_nothing_is_kept_of_those_who_left(deaf: Waiters) -> None:
