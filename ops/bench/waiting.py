@@ -7,6 +7,9 @@ of its own with `Prefer: wait`; the jobs end, so many a second, as a worker woul
 submit. It prints the milliseconds between the commit of an outcome and the answer, those that submissions
 took while all waited and before, and those of a crowd that waits for one job; and what each phase took of
 the API's processor, which other load on the machine does not change much.
+
+Its clients speak HTTP over asyncio and not through `api.client`, which takes a thread for each who waits: two
+thousand of those would be what is measured.
 """
 
 import argparse

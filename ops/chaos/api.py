@@ -1,4 +1,7 @@
-"""The API as a suspicious client uses it: every try alone, whatever comes of it."""
+"""The API as a suspicious client uses it: every try alone, whatever comes of it.
+
+Not `api.client`, whose repetitions would hide the tries that the checker wants to know of.
+"""
 
 from collections.abc import Mapping
 from typing import Any
