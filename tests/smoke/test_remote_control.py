@@ -96,3 +96,17 @@ def test_a_revoked_job_can_run_again_on_any_worker(
     assert client.job(job.id)["state"] == "cancelled"
     client.run_again(job.id)
     client.succeeded(job.id)
+
+
+def test_a_worker_that_is_shut_down_hands_back_what_does_not_end(
+    celery_setup: CeleryTestSetup, client: Client, start_worker: StartWorker, gate: Path, pool: Pool
+) -> None:
+    worker = start_worker(pool, grace=1.0)
+    job_id = client.submit("probe.deaf", "database", gate=str(gate))
+    client.running(job_id)
+    with client.paused("database"):
+        celery_setup.app.control.shutdown([worker.hostname()])
+        assert worker.stopped(15.0) == 0
+        assert client.outcomes(job_id) == ["handed_back"]
+        client.cancel(job_id)
+    assert worker.name() not in client.leases()

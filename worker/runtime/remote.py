@@ -1,11 +1,14 @@
 """Remote control: what an operator says in Flower, or with `celery control`.
 
 Celery's own `revoke` writes the id into the memory of every worker, which would swallow a later re-run for
-hours, loses it with the worker, and cannot stop a thread. Ours tells the ledger, as the API does.
+hours, loses it with the worker, and cannot stop a thread. Ours tells the ledger, as the API does. And its
+`shutdown` tells nobody that the worker stops: no grace, nothing handed back. Ours is a SIGTERM.
 """
 
 import contextlib
+import os
 from collections.abc import Iterable
+from signal import SIGTERM
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +25,7 @@ _IDS = "[id1 [id2 [... [idN]]]]"
 
 
 def connect(worker: Worker) -> None:
-    """Replace Celery's commands that end jobs by ours."""
+    """Replace Celery's commands that end jobs, or the worker, by ours."""
 
     def revoke(state: Any, task_id: Any, *, terminate: bool = False, signal: Any = None, **_: Any) -> Any:
         """Cancel jobs by their ids."""
@@ -37,6 +40,12 @@ def connect(worker: Worker) -> None:
         """Cancel jobs by their ids, and end their processes."""
         return revoke(state, task_id, terminate=True, signal=signal)
 
+    def shutdown(_state: Any, **_: Any) -> Any:
+        """Stop this worker: what runs gets its grace, the rest is handed back."""
+        os.kill(os.getpid(), SIGTERM)
+        return {"ok": "stopping"}
+
+    control_command()(shutdown)
     control_command(variadic="task_id", signature=_IDS)(revoke)
     control_command(variadic="task_id", args=[("signal", str)], signature=f"<signal> {_IDS}")(terminate)
 

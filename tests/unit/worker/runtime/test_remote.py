@@ -1,6 +1,8 @@
 """Celery's commands that end jobs, as the platform understands them."""
 
+import os
 from collections.abc import Iterator
+from signal import SIGTERM
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -137,3 +139,11 @@ def test_a_job_that_runs_elsewhere_is_terminated_there(
     job_id = uuid4()
     revoke(task_id=str(job_id), terminate=True)
     assert worker.cancelled == [job_id]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_worker_that_is_shut_down_goes_the_way_of_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(remote.os, "kill", lambda *signal: sent.append(signal))  # type: ignore[attr-defined]
+    assert Panel.data["shutdown"](PanelState()) == {"ok": "stopping"}
+    assert sent == [(os.getpid(), SIGTERM)]
