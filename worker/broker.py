@@ -72,7 +72,7 @@ class BrokerBlocked(OperationalError):  # noqa: N818 - a condition, as above
 
 def is_redis(url: str) -> bool:
     """Whether a URL names Redis or Valkey, as opposed to RabbitMQ."""
-    return url.split(":", 1)[0] in {"redis", "rediss", "sentinel"}
+    return url.split(":", 1)[0] in {"redis", "rediss"}
 
 
 def transport_options(url: str) -> dict[str, Any]:

@@ -334,6 +334,11 @@ def _check(settings: Settings) -> None:
     _require_parts(f"{PREFIX}DATABASE_READ_URL", settings.database_read_url)
     for name, url in settings.sources.items():
         _require_parts(source_variable(name), url)
+    if (settings.broker_url or "").startswith("sentinel:"):
+        raise SettingsError(
+            f"{PREFIX}BROKER_URL: Redis Sentinel is not supported;"
+            " give redis:// or rediss:// with an address that follows the primary"
+        )
     if not _MAILBOX.fullmatch(settings.mail_from):
         raise SettingsError(
             f"{PREFIX}MAIL_FROM: {settings.mail_from!r} is not one address;"

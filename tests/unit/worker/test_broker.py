@@ -53,7 +53,6 @@ def take(queue: str) -> Any:
     [
         ("redis://h", True),
         ("rediss://h", True),
-        ("sentinel://h", True),
         ("amqp://h", False),
         ("amqps://h", False),
         ("memory://", False),

@@ -40,6 +40,7 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("API_WORKERS", "0", ">= 1"),
         ("WEB_ALLOW", "127.0.0.1/33", "does not appear to be"),
         ("WEB_ALLOW", "localhost", "give networks such as 127.0.0.0/8"),
+        ("BROKER_URL", "sentinel://h:26379", "an address that follows the primary"),
         ("WORKER_CONCURRENCY", "many", "Expected `int | null`"),
     ],
 )
