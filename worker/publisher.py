@@ -33,6 +33,7 @@ class Publisher:
         self._depth = depth
         self._room: dict[str, int] = {}
         self._looked_at = float("-inf")
+        self._closing = False
         self._waiting: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
@@ -66,8 +67,6 @@ class Publisher:
         self._closing = True
         self._waiting.put(None)
         self._thread.join(timeout)
-
-    _closing = False
 
     def _keep_fresh(self) -> None:
         if time.monotonic() - self._looked_at > _FRESH:

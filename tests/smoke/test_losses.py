@@ -122,7 +122,7 @@ def test_a_worker_that_was_stopped_beyond_its_lease_records_nothing(
     eventually(lambda: client.outcomes(job_id) == ["lost", None])
     gate.touch()
     assert client.succeeded(job_id)["result"]["text"] == "attempt 2"
-    worker.wait_for_log("outcome_refused")
+    worker.wait_for_log("claim_gone")
     assert client.outcomes(job_id) == ["lost", "succeeded"]
 
 
@@ -135,7 +135,7 @@ def test_a_child_whose_main_process_was_stopped_records_nothing(
     worker.kill(signal.SIGSTOP)
     eventually(lambda: client.outcomes(job_id) == ["lost"])
     gate.touch()
-    worker.wait_for_log("outcome_refused")
+    worker.wait_for_log("claim_gone")
     assert client.job(job_id)["state"] == "queued"
     worker.kill(signal.SIGCONT)
     assert client.succeeded(job_id)["result"]["text"] == "attempt 2"

@@ -47,10 +47,10 @@ class Attempt:
         storage: Storage,
         checkpoints: Checkpoints,
         *,
-        bundle: Bundle | None = None,
+        bundle: Bundle,
     ) -> None:
         self.job = job
-        self.bundle = bundle or Bundle([])  # in which it travels
+        self.bundle = bundle  # in which it travels
         self.deadline = kind.deadline
         self.started = time.monotonic()
         self.artifacts: dict[str, Artifact] = {}

@@ -146,7 +146,8 @@ class Runner:
             if job_id in bundle.recorded:
                 self._metrics.ended(job.kind, bundle.recorded[job_id].state)
             else:
-                logger.warning("outcome_refused", job=str(job_id), kind=job.kind, attempt=job.attempt)
+                # Taken away. Or the answer to a first try was lost, and who was to be retried claimed again.
+                logger.warning("claim_gone", job=str(job_id), kind=job.kind, attempt=job.attempt)
 
     def _look_up(self, bundle: Bundle) -> None:
         """Between two jobs: whether to go on, what the ledger must know by now, and whose the others are."""

@@ -20,6 +20,7 @@ from worker.ledger.engines import Ledger
 from worker.ledger.records import Claim, ClaimedJob, Outcome
 from worker.runtime.attempt import Attempt
 from worker.runtime.bookkeeping import LedgerLine
+from worker.runtime.bundle import Bundle
 from worker.runtime.checkpoints import Checkpoints
 from worker.runtime.combiner import Combiner
 from worker.runtime.notice import Notices
@@ -44,7 +45,7 @@ def narrow(settings: Settings) -> Iterator[Ledger]:
 
 
 def attempt_of(job: ClaimedJob, ledger: Ledger, folder: Path, checkpoints: Checkpoints) -> Attempt:
-    return Attempt(ask, job, ledger, Storage(folder), checkpoints)
+    return Attempt(ask, job, ledger, Storage(folder), checkpoints, bundle=Bundle([]))
 
 
 def test_they_hold_up_neither_claims_nor_outcomes(

@@ -11,6 +11,7 @@ from tests.unit.worker.runtime.samples import ask, claimed
 from worker.contract import Cancelled, Fatal
 from worker.ledger.engines import Ledger
 from worker.runtime.attempt import Attempt
+from worker.runtime.bundle import Bundle
 from worker.runtime.checkpoints import Checkpoints
 from worker.storage import Storage
 
@@ -31,7 +32,7 @@ def storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def attempt(storage: Storage) -> Attempt:
-    return Attempt(ask, claimed(attempt=2), *parts(storage))
+    return Attempt(ask, claimed(attempt=2), *parts(storage), bundle=Bundle([]))
 
 
 def test_it_says_whose_run_it_is(attempt: Attempt) -> None:
@@ -122,7 +123,7 @@ def test_an_artifact_of_no_id_cannot_be_opened(attempt: Attempt, wanted: str) ->
 
 
 def test_two_attempts_do_not_share_their_artifacts(storage: Storage) -> None:
-    first, second = (Attempt(ask, claimed(id=uuid4()), *parts(storage)) for _ in range(2))
+    first, second = (Attempt(ask, claimed(id=uuid4()), *parts(storage), bundle=Bundle([])) for _ in range(2))
     with first.save_artifact("a"):
         pass
     assert second.artifacts == {}

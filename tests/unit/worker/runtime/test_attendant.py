@@ -100,9 +100,9 @@ def make(ledger: FakeLedger, alarms: list[float]) -> Make:
     )
 
 
-def attempt_of(storage: Path, *, deadline: float = 30.0, **job: Any) -> Attempt:
+def attempt_of(storage: Path, *, deadline: float = 30.0, bundle: Bundle | None = None, **job: Any) -> Attempt:
     nobody = cast("Ledger", None), Storage(storage), cast("Checkpoints", None)
-    attempt = Attempt(ask, claimed(**job), *nobody)
+    attempt = Attempt(ask, claimed(**job), *nobody, bundle=bundle or Bundle([]))
     attempt.deadline = deadline
     return attempt
 
@@ -301,8 +301,7 @@ def test_of_a_bundle_everything_is_settled_before_an_overrun_takes_the_process(
     make: Make, tmp_path: Path, signals: list[int], told: list[Batch], jobs: Jobs
 ) -> None:
     bundle, (first, late, *others) = bundle_of(4)
-    attempt = attempt_of(tmp_path, deadline=0.03, id=late.id, token=late.token)
-    attempt.bundle = bundle
+    attempt = attempt_of(tmp_path, deadline=0.03, id=late.id, token=late.token, bundle=bundle)
     with make(jobs).watch(attempt):
         eventually(lambda: signals and told)
     (word,) = told
@@ -317,8 +316,7 @@ def test_a_process_does_not_die_under_outcomes_that_the_ledger_does_not_know(
 ) -> None:
     ledger.failures = [OperationalError("statement", {}, Exception("away")) for _ in range(9)]
     bundle, (_, late, *_) = bundle_of(3)
-    attempt = attempt_of(tmp_path, deadline=0.0, id=late.id, token=late.token)
-    attempt.bundle = bundle
+    attempt = attempt_of(tmp_path, deadline=0.0, id=late.id, token=late.token, bundle=bundle)
     with make("one").watch(attempt):
         eventually(lambda: signals)
         assert ledger.failures == []
@@ -330,8 +328,7 @@ def test_an_outcome_is_not_held_for_as_long_as_the_next_handler_runs(
 ) -> None:
     monkeypatch.setattr(couriers, "HELD", 0.05)
     bundle, (first, second, *_) = bundle_of(3)
-    attempt = attempt_of(tmp_path, id=second.id, token=second.token)
-    attempt.bundle = bundle
+    attempt = attempt_of(tmp_path, id=second.id, token=second.token, bundle=bundle)
     with make("one").watch(attempt):
         eventually(lambda: told)
     assert [outcome.job_id for outcome in told[0].outcomes] == [first.id]

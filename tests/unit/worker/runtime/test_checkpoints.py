@@ -21,6 +21,7 @@ from worker.ledger import transitions
 from worker.ledger.engines import Ledger
 from worker.runtime import checkpoints
 from worker.runtime.attempt import Attempt
+from worker.runtime.bundle import Bundle
 from worker.runtime.checkpoints import Checkpoints
 from worker.storage import Storage
 
@@ -80,7 +81,7 @@ def attempt(ledger: FakeLedger, tmp_path: Path) -> Callable[..., Attempt]:
     def attempt(checkpoint: str | None = None, *, turns: int = 2) -> Attempt:
         real = cast("Ledger", ledger)
         job = claimed(checkpoint=checkpoint)
-        return Attempt(ask, job, real, Storage(tmp_path), Checkpoints(real, turns))
+        return Attempt(ask, job, real, Storage(tmp_path), Checkpoints(real, turns), bundle=Bundle([]))
 
     return attempt
 
