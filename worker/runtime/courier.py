@@ -16,8 +16,8 @@ from worker.ledger import leases, transitions
 from worker.ledger.engines import Ledger
 from worker.runtime import native
 from worker.runtime.attempt import Attempt
-from worker.runtime.bookkeeping import settle
-from worker.runtime.bundle import HELD
+from worker.runtime.bookkeeping import Batch, is_too_much, settle
+from worker.runtime.bundle import HELD, Bundle
 
 _LEDGER_ROUND = 1.0  # seconds between two looks at who is unwanted
 
@@ -68,14 +68,22 @@ class Courier:
     def _say_outcomes(self, attempt: Attempt) -> None:
         """Tell the ledger what ended in a bundle before, and what will not begin after this attempt."""
         word = attempt.bundle.unsaid(least=0.0 if attempt.overrun or attempt.stubborn else HELD)
+        if word:
+            self._with_ledger(lambda: self._say(attempt.bundle, word))
 
-        def say() -> None:
+    def _say(self, bundle: Bundle, word: Batch) -> None:
+        """Say it in parts where it is too much at once, lest a process that must end waits for ever."""
+        try:
             with self._ledger.write() as connection:
                 answers = settle(connection, word, self._worker)
-            attempt.bundle.said(word, answers)
-
-        if word:
-            self._with_ledger(say)
+        except SQLAlchemyError as error:
+            halves = word.halves()
+            if len(halves) == 1 or not is_too_much(error):
+                raise
+            for half in halves:
+                self._say(bundle, half)
+        else:
+            bundle.said(word, answers)
 
     def _speak_and_listen(self, attempts: Sequence[Attempt]) -> None:
         said = [(attempt, attempt.unsaid_progress) for attempt in attempts]

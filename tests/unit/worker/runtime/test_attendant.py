@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 from uuid import UUID, uuid4
 
+import psycopg2
 import pytest
 from sqlalchemy.exc import OperationalError
 
@@ -321,6 +322,25 @@ def test_a_process_does_not_die_under_outcomes_that_the_ledger_does_not_know(
         eventually(lambda: signals)
         assert ledger.failures == []
         assert told
+
+
+def test_what_is_too_much_at_once_for_the_ledger_is_said_in_parts(
+    make: Make, tmp_path: Path, signals: list[int], told: list[Batch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = couriers.settle
+
+    def settle(connection: Any, batch: Batch, worker: str) -> Answers:
+        if len(batch.job_ids()) > 1:
+            raise OperationalError("statement", {}, psycopg2.errors.QueryCanceled())
+        return take(connection, batch, worker)
+
+    monkeypatch.setattr(couriers, "settle", settle)
+    monkeypatch.setattr(couriers, "is_too_much", lambda _error: True)
+    bundle, (first, late, *others) = bundle_of(4)
+    attempt = attempt_of(tmp_path, deadline=0.0, id=late.id, token=late.token, bundle=bundle)
+    with make("one").watch(attempt):
+        eventually(lambda: signals)
+    assert {job_id for word in told for job_id in word.job_ids()} == {first.id, *(job.id for job in others)}
 
 
 def test_an_outcome_is_not_held_for_as_long_as_the_next_handler_runs(
