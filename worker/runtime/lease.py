@@ -1,4 +1,4 @@
-"""The lease of a worker: its heartbeat, and the comparison of what it holds with what it runs.
+"""The lease of a worker: its heartbeat, and the rounds in which its losses are recorded.
 
 Runs on a native thread of the main process with a connection of its own, so that no handler, pool or
 statement of somebody else delays it.
@@ -6,25 +6,22 @@ statement of somebody else delays it.
 
 import contextlib
 import os
-import random
 import socket
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from uuid import UUID
 
-import msgspec
 from loguru import logger
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from worker.catalog import Catalog
 from worker.contract.queues import ISOLATION
-from worker.contract.states import State
 from worker.ledger import leases, messages, transitions
 from worker.ledger.engines import lease_args, writing_url
 from worker.ledger.gate import Gate
-from worker.ledger.records import Held, Outcome
-from worker.runtime import forking, native, verdict
+from worker.runtime import forking, native
+from worker.runtime.losses import Losses, News
 from worker.runtime.metrics import Metrics
 from worker.runtime.patience import Patience
 from worker.runtime.runner import Incarnation
@@ -36,24 +33,8 @@ _LATER = 1.0  # seconds after the server itself should have given up, that it ma
 _LAST_ROUND = 2.0  # seconds that a round under way gets before the lease is given up
 
 
-class News(msgspec.Struct, frozen=True):
-    """What happened to a job outside of its handler's process."""
-
-    cancelled_by: str | None = None
-    died_of: str | None = None  # why its process is gone, if it is
-    overran: bool = False  # that was its deadline's doing
-
-    def and_before(self, told: "News") -> "News":
-        """All that was told: a cancelled job's process may die next."""
-        return News(
-            self.cancelled_by or told.cancelled_by,
-            self.died_of or told.died_of,
-            self.overran or told.overran,
-        )
-
-
 class LeaseKeeper:
-    """Renews one lease and records the losses of one worker."""
+    """Renews one lease, lets losses be recorded, and ends."""
 
     def __init__(
         self,
@@ -82,15 +63,17 @@ class LeaseKeeper:
         self._settings = settings
         self._incarnation = incarnation
         self._queues = queues
-        self._catalog = catalog
-        self._metrics = metrics
-        self._known = known
         self._beat = beat
-        self._rng = random.Random()  # noqa: S311 - jitter, no secret
         self._bell = native.Bell()
         self._left = native.Bell()
-        self._news: dict[UUID, News] = {}
-        self._missing: set[UUID] = set()
+        self._losses = Losses(
+            self._transaction,
+            incarnation,
+            catalog=catalog,
+            metrics=metrics,
+            known=known,
+            cap=settings.loss_cap,
+        )
         self._beats = 0
         self._next_beat = 0.0
         self._started = self._leaving = self._away = False
@@ -148,7 +131,7 @@ class LeaseKeeper:
 
     def fall_silent(self) -> None:
         """Renew no more and record no more losses: whoever dies from now on was told to."""
-        self._leaving = True
+        self._leaving = self._losses.over = True
         self._bell.ring()
         if self._started and not self._left.wait(_LAST_ROUND):
             logger.warning("lease_round_unfinished")
@@ -165,8 +148,9 @@ class LeaseKeeper:
         self.fall_silent()
         with self._transaction() as connection:
             held = leases.held_by(connection, self._incarnation.id)
-            overrun = [self._overrun_outcome(job) for job in held if job.overran]
-            rest = [(job.id, job.token) for job in held if not job.overran]
+            overrun = self._losses.overruns(held)
+            ended = {outcome.job_id for outcome in overrun}
+            rest = [(job.id, job.token) for job in held if job.id not in ended]
             if overrun:
                 transitions.finish(connection, overrun)
             if rest:
@@ -208,9 +192,9 @@ class LeaseKeeper:
             self._renew()
             self._next_beat = time.monotonic() + self._settings.heartbeat
             self._beats += 1
-        self._settle_news()
+        self._losses.settle()
         if beat and self._beats % _COMPARE_EVERY == 0:
-            self._compare()
+            self._losses.compare()
 
     def _renew(self) -> None:
         with self._transaction() as connection:
@@ -234,66 +218,5 @@ class LeaseKeeper:
         time.sleep(_PAUSE)
 
     def _tell(self, job_id: UUID, news: News) -> None:
-        self._news[job_id] = news.and_before(self._news.get(job_id, News()))
+        self._losses.hear(job_id, news)
         self._bell.ring()
-
-    def _settle_news(self) -> None:
-        told = dict(list(self._news.items()))
-        for job_id, news in told.items():
-            if news.cancelled_by and not self._leaving:
-                with self._transaction() as connection:
-                    state = transitions.cancel(connection, job_id, news.cancelled_by)
-                logger.info("job_revoked", job=str(job_id), state=state)
-        died = {job_id: news for job_id, news in told.items() if news.died_of}
-        if died and not self._leaving:
-            self._record_deaths(died)
-        for job_id, news in told.items():
-            if self._news.get(job_id) is news and not self._leaving:
-                del self._news[job_id]
-
-    def _record_deaths(self, died: Mapping[UUID, News]) -> None:
-        # A job that is still in hand was claimed here again, and an older attempt of it died. Should only
-        # a doubled message of it be in hand, the comparison finds the loss.
-        lost = set(died) - set(self._known())
-        for job in self._held() if lost else ():
-            if job.id in lost and not self._leaving:
-                self._record_death(job, died[job.id])
-
-    def _compare(self) -> None:
-        """Find what the signals missed: jobs under this worker's name of which it knows nothing.
-
-        A claim or an outcome may be on its way while we look, so only what is missing twice is lost.
-        """
-        held = {job.id: job for job in self._held()}
-        missing = set(held) - set(self._known())
-        for job_id in missing & self._missing:
-            self._record_death(held[job_id], News(died_of="its process vanished"))
-        self._missing = missing
-
-    def _held(self) -> list[Held]:
-        with self._transaction() as connection:
-            return leases.held_by(connection, self._incarnation.id)
-
-    def _record_death(self, job: Held, news: News) -> None:
-        reason = news.died_of or ""
-        job = msgspec.structs.replace(job, overran=job.overran or news.overran)
-        outcome = self._intended(job)
-        with self._transaction() as connection:
-            state: State | None
-            if outcome is not None:
-                if news.overran:  # for dispatch, which lets it share no bundle
-                    transitions.mark_overrun(connection, job.id, job.token)
-                state = transitions.finish(connection, [outcome]).get(job.id)
-            else:
-                state = transitions.lose(connection, job.id, job.token, reason, self._settings.loss_cap)
-                self._metrics.losses.labels(job.kind).inc()
-        logger.warning("job_lost", job=str(job.id), kind=job.kind, reason=reason, state=state)
-
-    def _intended(self, job: Held) -> Outcome | None:
-        """The outcome of a job whose process was ended on purpose."""
-        if job.cancel_requested:
-            return verdict.of_cancel(job, self._incarnation.name)
-        return self._overrun_outcome(job) if job.overran else None
-
-    def _overrun_outcome(self, job: Held) -> Outcome:
-        return verdict.of_overrun(self._catalog[job.kind], job, self._incarnation.name, self._rng)

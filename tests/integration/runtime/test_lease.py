@@ -140,20 +140,29 @@ def test_it_is_renewed_over_another_connection_when_its_own_was_cut(
     eventually(lambda: (heartbeat() or first) > first)
 
 
+def _freeze(ledger: Ledger) -> int | None:
+    """Stop the process that serves the lease, unless it is in the middle of something, with a row locked."""
+    idle = text("""
+        SELECT pid FROM pg_stat_activity
+        WHERE application_name = 'jobyard-lease' AND datname = current_database() AND state = 'idle'
+    """)
+    with ledger.read() as connection:
+        pid: int | None = connection.execute(idle).scalar()
+    if pid is not None:
+        os.kill(pid, signal.SIGSTOP)
+        with ledger.read() as connection:
+            if connection.execute(idle).scalar() == pid:
+                return pid
+        os.kill(pid, signal.SIGCONT)
+    return None
+
+
 @pytest.mark.usefixtures("lease")
 def test_it_is_renewed_over_another_connection_when_its_own_froze(
     heartbeat: Heartbeat, ledger: Ledger
 ) -> None:
     """A stopped server is there for TCP, and times nothing out."""
-    with ledger.read() as connection:
-        frozen = connection.execute(
-            text("""
-                SELECT pid FROM pg_stat_activity
-                WHERE application_name = 'jobyard-lease' AND datname = current_database()
-                  AND state = 'idle'
-            """)
-        ).scalar_one()
-    os.kill(frozen, signal.SIGSTOP)
+    frozen = eventually(lambda: _freeze(ledger))
     try:
         first = heartbeat()
         assert first is not None
@@ -261,13 +270,13 @@ def test_a_job_on_its_way_is_not_taken_for_lost(
     lease.fall_silent()  # the looks are this test's
     job = ours()
     known.clear()
-    lease._compare()
+    lease._losses.compare()
     known.add(job.id)
-    lease._compare()
+    lease._losses.compare()
     known.clear()
-    lease._compare()
+    lease._losses.compare()
     assert look(job.id)["state"] == "running"
-    lease._compare()
+    lease._losses.compare()
     assert look(job.id)["state"] == "queued"
 
 
@@ -294,20 +303,30 @@ def test_an_overrun_that_the_ledger_does_not_know_is_none_either(
         assert connection.execute(marked).scalar_one()  # it shares no bundle from now on
 
 
+def test_its_end_counts_an_overrun_of_which_it_just_heard_as_spent(
+    lease: LeaseKeeper, ours: Ours, look: Look
+) -> None:
+    job = ours()
+    lease.fall_silent()
+    lease.overran(job.id, "its process died: signal 14 (SIGALRM)")
+    lease.end(0.0)
+    assert look(job.id)["outcomes"] == ["failed"]
+
+
 @pytest.mark.parametrize("first", ["the word", "the death"])
 def test_a_job_that_an_operator_terminates_is_cancelled(
     lease: LeaseKeeper, ours: Ours, die: Die, look: Look, first: str
 ) -> None:
     """The word and the death come one after the other, before anything is recorded."""
     lease.fall_silent()  # the rounds are this test's
-    lease._leaving = False
+    lease._losses.over = False
     job = ours()
     if first == "the word":
         lease.cancel(job.id, "operator")
     die(job, "its process was terminated")
     if first == "the death":
         lease.cancel(job.id, "operator")
-    lease._settle_news()
+    lease._losses.settle()
     assert look(job.id)["state"] == "cancelled"
     assert look(job.id)["outcomes"] == ["cancelled"]
 
