@@ -11,6 +11,8 @@ from psycopg2.errors import LockNotAvailable
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
+from worker.ledger import messages
+
 # Where another beat's note is not committed yet, or its end is not, the insertion waits for that; a beat
 # that was stopped in the middle must not keep the others from all lanes. What follows may wait again.
 _BEGIN = text("""
@@ -48,14 +50,20 @@ def end(connection: Connection, beat_id: UUID) -> None:
     connection.execute(_END, {"beat_id": beat_id})
 
 
+# A note that somebody has locked is being taken away.
 _ABANDONED = text("""
-    DELETE FROM dispatches WHERE began_at < now() - :age * interval '1 second' RETURNING began_at
+    DELETE FROM dispatches WHERE beat_id IN (
+        SELECT beat_id FROM dispatches WHERE began_at < now() - :age * interval '1 second'
+        FOR UPDATE SKIP LOCKED)
+    RETURNING began_at
 """)
 
-_FORGET = text("""
-    UPDATE jobs SET published_at = NULL, publications = greatest(publications - 1, 0)
+# And such a job is being claimed, so its message did leave.
+_UNSENT = text("""
+    SELECT id FROM jobs
     WHERE state = 'queued' AND published_at IS NOT NULL
       AND published_at = ANY(CAST(:moments AS timestamptz[]))
+    FOR UPDATE SKIP LOCKED
 """)
 
 
@@ -67,4 +75,8 @@ def forget_abandoned(connection: Connection, age: float) -> int:
         age: seconds after which a beat that did not end has died, or may as well have.
     """
     moments = connection.execute(_ABANDONED, {"age": age}).scalars().all()
-    return connection.execute(_FORGET, {"moments": list(moments)}).rowcount if moments else 0
+    if not moments:
+        return 0
+    ids = connection.execute(_UNSENT, {"moments": list(moments)}).scalars().all()
+    messages.unpublish(connection, ids)
+    return len(ids)

@@ -4,10 +4,10 @@ A mark is a belief, not a state: the broker may have lost the message, and a mes
 are harmless, for only a claim makes a job run.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, RowMapping, TextClause, text
 
 from worker.contract.states import Priority
 from worker.ledger.records import Message
@@ -45,9 +45,15 @@ def take_publishable(connection: Connection, queue: str, limit: int, *, alone: b
     return sorted(messages, key=lambda message: (-message.priority.rank, message.job_id))
 
 
+# Locked in the order of their ids, as by a claim of several, so that none waits for the other.
 _UNPUBLISH = text("""
-    UPDATE jobs SET published_at = NULL, publications = greatest(publications - 1, 0)
-    WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'queued' AND published_at IS NOT NULL
+    WITH unsent AS (
+        SELECT id FROM jobs
+        WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'queued' AND published_at IS NOT NULL
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE jobs j SET published_at = NULL, publications = greatest(j.publications - 1, 0)
+    FROM unsent WHERE j.id = ANY(CAST(:ids AS uuid[])) AND j.id = unsent.id
 """)
 
 
@@ -122,10 +128,23 @@ _OVERDUE = """
         - least(:age * power(2, least(publications, 20) - 1), greatest(:age, 3600)) * interval '1 second'
 """
 
-_FORGET_LANES = text(f"""
-    UPDATE jobs SET published_at = NULL
+# What somebody has locked is being claimed, and is not waited for. In the order of the index, or the limit
+# would tempt the planner to read the history by its ids.
+_PICK = "ORDER BY queue, published_at LIMIT 10000 FOR UPDATE OF jobs SKIP LOCKED"
+
+_FORGET = text("UPDATE jobs SET published_at = NULL WHERE id = ANY(CAST(:ids AS uuid[]))")
+
+
+def _forget(connection: Connection, lost: TextClause, words: Mapping[str, object]) -> int:
+    ids = connection.execute(lost, words).scalars().all()
+    return connection.execute(_FORGET, {"ids": uuid_array(ids)}).rowcount if ids else 0
+
+
+_LOST_IN_LANES = text(f"""
+    SELECT id FROM jobs
     WHERE {_OVERDUE}
       AND CASE WHEN wants_alone THEN :isolation ELSE queue END = ANY(CAST(:lanes AS text[]))
+    {_PICK}
 """)
 
 
@@ -139,10 +158,10 @@ def forget_lanes(connection: Connection, lanes: Collection[str], isolation: str,
         age: seconds since the publication; claims of messages in a worker's hands need a moment.
 
     Returns:
-        How many were marked.
+        How many were marked: not all at once where they are many.
     """
     words = {"lanes": list(lanes), "isolation": isolation, "age": age}
-    return connection.execute(_FORGET_LANES, words).rowcount
+    return _forget(connection, _LOST_IN_LANES, words)
 
 
 _CLAIMABLE = text("""
@@ -181,7 +200,7 @@ _WITNESS = """
     publications = 1 AND started_at > published_at AND started_at < now() - :age * interval '1 second'
 """
 
-_FORGET_OVERTAKEN = text(f"""
+_OVERTAKEN = text(f"""
     WITH witness AS (
         SELECT queue, wants_alone, priority, published_at FROM jobs WHERE state = 'running' AND {_WITNESS}
         UNION ALL
@@ -191,11 +210,12 @@ _FORGET_OVERTAKEN = text(f"""
         SELECT queue, wants_alone, priority, max(published_at) AS published_at
         FROM witness GROUP BY queue, wants_alone, priority
     )
-    UPDATE jobs SET published_at = NULL
+    SELECT id FROM jobs
     WHERE {_OVERDUE}
       AND EXISTS (SELECT FROM latest
                   WHERE latest.queue = jobs.queue AND latest.wants_alone = jobs.wants_alone
                     AND latest.priority <= jobs.priority AND latest.published_at > jobs.published_at)
+    {_PICK}
 """)
 
 
@@ -211,19 +231,19 @@ def forget_overtaken(connection: Connection, age: float, window: float) -> int:
         window: seconds between two calls; of the attempts that ended meanwhile a sample bears witness.
 
     Returns:
-        How many were marked.
+        How many were marked: not all at once where they are many.
     """
     words = {"age": age, "window": window, "sample": _SAMPLE}
     ended = connection.execute(_LATELY_ENDED, words).scalars().all()
-    return connection.execute(_FORGET_OVERTAKEN, {"age": age, "ended": uuid_array(ended)}).rowcount
+    return _forget(connection, _OVERTAKEN, {"age": age, "ended": uuid_array(ended)})
 
 
-_FORGET_STALE = text(f"UPDATE jobs SET published_at = NULL WHERE {_OVERDUE}")
+_STALE = text(f"SELECT id FROM jobs WHERE {_OVERDUE} {_PICK}")
 
 
 def forget_stale(connection: Connection, age: float) -> int:
     """Mark as unpublished what no worker claimed for `age` seconds, whatever the broker says."""
-    return connection.execute(_FORGET_STALE, {"age": age}).rowcount
+    return _forget(connection, _STALE, {"age": age})
 
 
 def _message(row: RowMapping) -> Message:

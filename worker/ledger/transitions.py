@@ -106,17 +106,17 @@ def expire(connection: Connection, limit: int) -> list[UUID]:
 
 # ── running ───────────────────────────────────────────────────────────────────────────────────────────
 
-_CLAIM = text("""
+_CLAIM = """
     WITH wish AS (
         SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:tokens AS uuid[]), CAST(:alone AS bool[]))
                  AS w (id, token, alone)
-    )
+    ){locked}
     UPDATE jobs j
     SET state = 'running', claim_token = w.token, worker_id = :worker_id, held_alone = w.alone,
         attempt = j.attempt + CASE WHEN j.state = 'queued' THEN 1 ELSE 0 END,
         started_at = now(),
         progress = NULL, overran = false
-    FROM wish w
+    FROM wish w{joined}
     WHERE j.id = ANY(CAST(:ids AS uuid[])) AND j.id = w.id
       AND (j.state = 'running' AND j.claim_token = w.token
            OR j.state = 'queued' AND (w.alone OR NOT j.wants_alone)
@@ -126,7 +126,21 @@ _CLAIM = text("""
               j.attempt, j.max_attempts, j.attempt - j.losses - j.hand_backs AS spent, j.request_id,
               CAST(j.checkpoint AS text) AS checkpoint, j.refers,
               j.cancel_requested_at IS NOT NULL AS cancel_requested
-""")
+"""
+
+_CLAIM_ONE = text(_CLAIM.format(locked="", joined=""))
+
+# In the order of their ids, so that two claims with jobs in common do not wait for each other. (For one job
+# it would cost 0.4 ms of 5 on a busy machine, and bring nothing.)
+_CLAIM_SEVERAL = text(
+    _CLAIM.format(
+        locked=""", locked AS (
+        SELECT id FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) AND state IN ('queued', 'running')
+        ORDER BY id FOR UPDATE
+    )""",
+        joined=" JOIN locked USING (id)",
+    )
+)
 
 
 def claim(connection: Connection, claims: Sequence[Claim]) -> list[ClaimedJob]:
@@ -136,7 +150,7 @@ def claim(connection: Connection, claims: Sequence[Claim]) -> list[ClaimedJob]:
     bundle begins) gives the same job again, unless it was taken away meanwhile.
     """
     rows = connection.execute(
-        _CLAIM,
+        _CLAIM_SEVERAL if len(claims) > 1 else _CLAIM_ONE,
         {
             "ids": uuid_array([claim.job_id for claim in claims]),
             "tokens": uuid_array([claim.token for claim in claims]),

@@ -1,14 +1,16 @@
 """A partition a day: an id finds its own, strays are found too, and making one takes them in."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+import pytest
+from sqlalchemy import Connection, TextClause, text
 
 from tests.integration.ledger.situations import claim, enqueue, finish, row
 from worker.contract.states import State
-from worker.ledger import jobs, partitions, transitions
+from worker.ledger import jobs, messages, partitions, transitions
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import floor_of, new_id, time_of
 
@@ -115,12 +117,17 @@ def test_days_lie_before_a_moment_only_as_a_whole(connection: Connection) -> Non
     assert before(datetime(2020, 3, 1, 12, tzinfo=UTC)) == []
 
 
-def test_a_statement_by_id_touches_one_partition(connection: Connection) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [transitions._CLAIM_ONE, transitions._CLAIM_SEVERAL, messages._UNPUBLISH],
+    ids=["a claim", "a claim of several", "unpublish"],
+)
+def test_a_statement_by_id_touches_one_partition(connection: Connection, statement: TextClause) -> None:
     job_id = enqueue(connection)
-    by_id = transitions._CLAIM.text
     words = {"ids": f"{{{job_id}}}", "tokens": f"{{{job_id}}}", "alone": [False], "worker_id": job_id}
 
-    plan = "\n".join(connection.execute(text("EXPLAIN " + by_id), words).scalars())
+    plan = "\n".join(connection.execute(text("EXPLAIN " + statement.text), words).scalars())
 
     assert f"Update on jobs_{time_of(job_id):%Y%m%d}" in plan
     assert plan.count("Update on jobs_") == 1
+    assert set(re.findall(r"on (jobs_\w+)", plan)) == {f"jobs_{time_of(job_id):%Y%m%d}"}

@@ -1,26 +1,35 @@
 """Statements that run often must not read the history, however long it is."""
 
+from datetime import UTC, datetime
+from uuid import UUID
+
 import pytest
 from sqlalchemy import Connection, TextClause, text
 
 from tests.integration.ledger.situations import CLIENT
 from worker.contract.states import State
-from worker.ledger import batches, jobs, leases
+from worker.ledger import batches, dispatches, jobs, leases, messages
 from worker.ledger.ids import new_id
 from worker.ledger.jobs import JobFilter
 
+_NOW = datetime.now(UTC)
+
 
 @pytest.mark.parametrize(
-    "statement", [jobs._WAITING, jobs._COUNTS, leases._HELD], ids=["waiting", "counts", "held"]
+    "statement",
+    [jobs._WAITING, jobs._COUNTS, leases._HELD, messages._LOST_IN_LANES, messages._STALE, dispatches._UNSENT],
+    ids=["waiting", "counts", "held", "lost in lanes", "stale", "unsent"],
 )
 def test_live_jobs_are_found_by_the_partial_indexes(connection: Connection, statement: TextClause) -> None:
     # A table as small as a test's would be read whole for good reasons; forbidden that, the planner shows
     # whether an index can serve at all.
     connection.execute(text("SET LOCAL enable_seqscan = off"))
-    words = {"id": "00000000-0000-0000-0000-000000000000"} if ":id" in statement.text else {}
+    given = {"id": UUID(int=0), "lanes": ["web"], "isolation": "isolation", "age": 3.0, "moments": [_NOW]}
+    words = {name: given[name] for name in statement.compile().params}
     plan = connection.execute(text(f"EXPLAIN {statement.text}"), words).scalars().all()
     assert not [line for line in plan if "Seq Scan on jobs" in line]
     assert [line for line in plan if "Index" in line]
+    assert not [line for line in plan if "pkey" in line]
 
 
 def plan_of(connection: Connection, statement: TextClause, words: dict[str, object]) -> list[str]:

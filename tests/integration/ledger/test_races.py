@@ -8,13 +8,26 @@ from threading import Barrier
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection
+import pytest
+from sqlalchemy import Connection, text
 
-from tests.integration.ledger.situations import CLIENT, WORKER, change, claim, claimed, enqueue, finish, state
+from tests.awaiting import eventually
+from tests.integration.ledger.situations import (
+    CLIENT,
+    WORKER,
+    change,
+    claim,
+    claimed,
+    enqueue,
+    finish,
+    row,
+    state,
+)
 from worker.contract.states import State
-from worker.ledger import clients, firings, idempotency, messages, transitions
+from worker.ledger import clients, dispatches, firings, idempotency, messages, transitions
 from worker.ledger.engines import Ledger
 from worker.ledger.idempotency import Earlier
+from worker.ledger.ids import new_id
 from worker.ledger.records import Claim
 
 T = TypeVar("T")
@@ -61,6 +74,78 @@ def test_bundles_that_overlap_share_their_jobs_out(ledger: Ledger) -> None:
     taken = Counter(job_id for held in at_once(ledger, take) for job_id in held)
 
     assert taken == Counter(ids)
+
+
+def _out_of_order(ledger: Ledger, **fields: object) -> tuple[UUID, UUID]:
+    """Two queued jobs; the one with the higher id lies first in its table."""
+    low, high = sorted(new_id() for _ in range(2))
+    with ledger.write() as connection:
+        for job_id in (high, low):
+            enqueue(connection, id=job_id, **fields)
+    return low, high
+
+
+def _blocked(connection: Connection) -> bool:
+    waiting = text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+    return bool(connection.execute(waiting).scalar_one())
+
+
+@pytest.mark.parametrize("act", ["claim", "unpublish"])
+def test_several_rows_are_locked_in_the_order_of_their_ids(ledger: Ledger, act: str) -> None:
+    low, high = _out_of_order(ledger, published=True)
+
+    def act_on_both() -> None:
+        with ledger.write() as connection:
+            if act == "unpublish":
+                messages.unpublish(connection, [high, low])
+            else:
+                wishes = [
+                    Claim(job_id=job_id, token=uuid4(), worker_id=WORKER, alone=False)
+                    for job_id in (high, low)
+                ]
+                assert len(transitions.claim(connection, wishes)) == 2
+
+    with ThreadPoolExecutor(1) as pool, ledger.write() as connection:
+        lock = text("SELECT id FROM jobs WHERE id = :id FOR UPDATE NOWAIT")
+        connection.execute(lock, {"id": low})
+        acting = pool.submit(act_on_both)
+        eventually(lambda: _blocked(connection))
+        connection.execute(lock, {"id": high})  # nobody who waits for the first holds it
+        connection.rollback()
+        acting.result()
+
+
+FORGETTING: dict[str, Callable[[Connection], int]] = {
+    "of an empty queue": lambda connection: messages.forget_lanes(connection, ["web"], "isolation", 3.0),
+    "overtaken": lambda connection: messages.forget_overtaken(connection, 3.0, 3.0),
+    "stale": lambda connection: messages.forget_stale(connection, 3.0),
+    "abandoned": lambda connection: dispatches.forget_abandoned(connection, 3.0),
+}
+
+
+@pytest.mark.parametrize("forget", FORGETTING.values(), ids=FORGETTING)
+def test_what_is_being_claimed_is_neither_forgotten_nor_waited_for(
+    ledger: Ledger, forget: Callable[[Connection], int]
+) -> None:
+    with ledger.write() as connection:
+        claiming, lost = enqueue(connection, published=True), enqueue(connection, published=True)
+        witness, _ = claimed(connection, published=True)
+        change(
+            connection, witness, published_at="now() - interval '8 s'", started_at="now() - interval '7 s'"
+        )
+        for job_id in (claiming, lost):
+            change(connection, job_id, published_at="now() - interval '9 s'")
+        dispatches.begin(connection, uuid4(), "web")
+        connection.execute(text("UPDATE dispatches SET began_at = began_at - interval '9 s'"))
+
+    with ledger.write() as worker:
+        assert claim(worker, claiming)
+        with ledger.write() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '1s'"))
+            assert forget(connection) == 1
+    with ledger.write() as connection:
+        assert state(connection, claiming) is State.RUNNING
+        assert row(connection, lost)["published_at"] is None
 
 
 def test_an_outcome_and_a_rescue_do_not_both_stand(ledger: Ledger) -> None:
