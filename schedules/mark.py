@@ -5,12 +5,15 @@ was published before is gone too, and is marked unpublished at once: there is no
 to suspect any job of.
 """
 
+import contextlib
+from collections.abc import Set
 from uuid import uuid4
 
 from loguru import logger
+from sqlalchemy import Connection
 
 from schedules.metrics import Metrics
-from worker.broker import Broker
+from worker.broker import Broker, BrokerDown
 from worker.ledger import broker_mark, messages
 from worker.ledger.engines import Ledger
 
@@ -29,6 +32,7 @@ class Mark:
         self._broker = broker
         self._metrics = metrics
         self._known: str | None = None
+        self._next = uuid4().hex  # the same until it is remembered: what fails leaves one mark, however often
 
     def look(self) -> None:
         """Mark everything unpublished where the broker lost its data; the ledger is asked only then.
@@ -40,17 +44,30 @@ class Mark:
             self._known = self._renew()
 
     def _renew(self) -> str:
+        lost = None
         with self._ledger.write() as connection:
             current = broker_mark.lock_current(connection)
             if current is not None and current != self._known and self._broker.holds(current):
-                return current  # another beat was quicker
-            new = uuid4().hex
-            # First the mark, then the look at what was published. What is lost before the mark is there,
-            # was committed before that look; what is lost afterwards takes the mark along.
-            self._broker.leave(new)
-            lost = 0 if current is None else messages.forget_all(connection)
-            broker_mark.replace(connection, new)
-        if current is not None:
+                mark = current  # another beat was quicker
+            else:
+                mark, lost = self._next, self._replace(connection, current)
+        if current is not None and lost is not None:
             self._metrics.reconciled.labels("mark").inc(lost)
             logger.warning("broker_lost_its_data", jobs=lost)
-        return new
+        self._remove({current, self._known, self._next} - {mark})
+        self._next = uuid4().hex
+        return mark
+
+    def _replace(self, connection: Connection, current: str | None) -> int:
+        # First the mark, then the look at what was published. What is lost before the mark is there,
+        # was committed before that look; what is lost afterwards takes the mark along.
+        self._broker.leave(self._next)
+        lost = 0 if current is None else messages.forget_all(connection)
+        broker_mark.replace(connection, self._next)
+        return lost
+
+    def _remove(self, marks: Set[str | None]) -> None:
+        """Nobody will ask for these again."""
+        with contextlib.suppress(BrokerDown):
+            for mark in filter(None, marks):
+                self._broker.remove(mark)

@@ -194,6 +194,19 @@ class Broker:
         except self._errors as error:
             self._lost(error)
 
+    def remove(self, mark: str) -> None:
+        """Take a mark away, where it is still there.
+
+        Raises:
+            BrokerDown: it may still be there.
+        """
+        try:
+            channel = self._open().channel
+            # Redis forgets a queue when it is empty; kombu's deletion there sees only what it bound itself.
+            (channel.queue_purge if is_redis(self._url) else channel.queue_delete)(_MARK + mark)
+        except self._errors as error:
+            self._lost(error)
+
     def close(self) -> None:
         """Close the connection; the next use opens a new one."""
         if self._connection is not None:

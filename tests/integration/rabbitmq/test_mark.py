@@ -97,10 +97,10 @@ def test_a_node_that_died_with_its_data_is_not_taken_for_one_that_lost_it(
     assert taken(rabbitmq) == ids
 
 
-def test_a_mark_is_there_until_it_is_taken_away(broker: Broker, rabbitmq: RabbitMQ) -> None:
+def test_a_mark_is_there_until_it_is_taken_away(broker: Broker) -> None:
     assert not broker.holds("never left")
     broker.leave("ours")
     assert broker.holds("ours")
-    with rabbitmq.channel() as channel:
-        channel.queue_delete("jobyard.mark.ours")
+    broker.remove("ours")
     assert not broker.holds("ours")
+    broker.remove("ours")

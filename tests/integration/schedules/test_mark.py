@@ -267,3 +267,45 @@ def test_a_full_broker_that_takes_no_mark_is_an_outage(
     mark.look()
 
     assert unpublished(ledger, ids) == ids
+
+
+@pytest.mark.parametrize("quicker", [False, True], ids=["it remembers one later", "another beat does"])
+def test_marks_that_could_not_be_remembered_do_not_pile_up(
+    ledger: Ledger,
+    broker: Broker,
+    mark: Mark,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    quicker: bool,
+) -> None:
+    def fail(_connection: object) -> int:
+        raise TimeoutError
+
+    redis_client.flushall()
+    with monkeypatch.context() as failing:
+        failing.setattr(messages, "forget_all", fail)
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                mark.look()
+    assert len(redis_client.keys(MARKS)) == 1
+
+    if quicker:
+        Mark(ledger, broker, Metrics()).look()
+        assert len(redis_client.keys(MARKS)) == 2
+    mark.look()
+
+    assert len(redis_client.keys(MARKS)) == 1
+
+
+def test_a_mark_that_was_replaced_is_taken_away(
+    broker: Broker, mark: Mark, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = redis_client.keys(MARKS)
+    with monkeypatch.context() as mistaken:
+        mistaken.setattr(broker, "holds", lambda _: False)
+        mark.look()
+
+    after = redis_client.keys(MARKS)
+    assert len(after) == 1
+    assert after != before

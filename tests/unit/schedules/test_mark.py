@@ -24,6 +24,9 @@ class FakeBroker:
     def leave(self, mark: str) -> None:
         self.marks.add(mark)
 
+    def remove(self, mark: str) -> None:
+        self.marks.discard(mark)
+
 
 class Remembered:
     """What the ledger has of the mark, and how often it was asked."""
