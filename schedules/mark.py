@@ -6,7 +6,6 @@ to suspect any job of.
 """
 
 import contextlib
-from collections.abc import Set
 from uuid import uuid4
 
 from loguru import logger
@@ -66,7 +65,7 @@ class Mark:
         broker_mark.replace(connection, self._next)
         return lost
 
-    def _remove(self, marks: Set[str | None]) -> None:
+    def _remove(self, marks: set[str | None]) -> None:
         """Nobody will ask for these again."""
         with contextlib.suppress(BrokerDown):
             for mark in filter(None, marks):
