@@ -17,11 +17,10 @@ class TablesInUse(Exception):  # noqa: N818 - a condition that callers expect, n
     """A table that the migration changes stayed locked; nothing was changed."""
 
 
-# A migration may take long, between its statements too, and two of them must not run at once. But whoever
-# waits for the lock on a table makes all others wait behind him: a claim behind a migration behind a dump.
+# A migration may take long, and two of them must not run at once. But whoever waits for the lock on a table
+# makes all others wait behind him: a claim behind a migration behind a dump.
 _PREPARE = text("""
     SET LOCAL statement_timeout = 0;
-    SET LOCAL idle_in_transaction_session_timeout = '5min';
     SELECT pg_advisory_xact_lock(hashtext('jobyard migrate'));
     SET LOCAL lock_timeout = '2s'
 """)
