@@ -5,6 +5,8 @@ from alembic import op
 revision = "0007"
 down_revision = "0006"
 
+unused_since = "0003"  # what it drops
+
 # Beats of the version before name no lane, and are kept from none.
 LANE = """
 ALTER TABLE dispatches ADD COLUMN lane TEXT;
