@@ -141,7 +141,7 @@ def test_a_bundle_that_is_blocked_is_written_in_parts(line: Line, combiner: Comb
     line.refused, line.error = {words[3].job_id}, Blocked()
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(combiner.write, Batch(outcomes=words))
-        eventually(lambda: line.batches[-1].job_ids() == {words[3].job_id})
+        eventually(lambda: line.batches and line.batches[-1].job_ids() == {words[3].job_id})
         assert not asked.done()
         line.refused = set()
         assert asked.result(10).recorded.keys() == {word.job_id for word in words}
