@@ -77,7 +77,7 @@ def server(settings: Settings) -> Iterator[Server]:
 def key(ledger: Ledger) -> str:
     """Of a client of the server."""
     with ledger.write() as connection:
-        client = clients.ensure_client(connection, "served")
+        client = clients.ensure_client(connection, "server")
         return clients.add_key(connection, client.id, "test")[1]
 
 

@@ -4,13 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from ops.embedded.ports import free_ports
-from tests.integration.api.server import Server, serving
+from tests.integration.api.server import Server
 from worker.contract import Scopes
 from worker.ledger import clients
 from worker.ledger.engines import Ledger
@@ -21,22 +20,14 @@ LINES = Path(__file__).with_name("ndjson.py")
 
 
 @pytest.fixture(scope="module")
-def settings(database_url: str, broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    port, metrics_port = free_ports(2)
-    return Settings(
-        home=str(tmp_path_factory.mktemp("home")),
-        database_url=database_url,
-        broker_url=broker_url,
-        api_port=port,
-        api_metrics_port=metrics_port,
-        api_max_wait=0.5,  # it is cut to whole seconds: it would mostly wait for jobs that nobody works at
+def settings(served: Settings) -> Settings:
+    return msgspec.structs.replace(
+        served,
+        api_workers=Settings().api_workers,
+        # Cut to whole seconds, that is to none: nobody works at the jobs, so nearly all would wait in vain.
+        # `test_headers.py` compares answers of those who waited.
+        api_max_wait=0.5,
     )
-
-
-@pytest.fixture(scope="module")
-def server(settings: Settings) -> Iterator[Server]:
-    with serving(settings) as server:
-        yield server
 
 
 @pytest.mark.timeout(3600)

@@ -8,14 +8,11 @@ import json
 import random
 import socket
 import time
-from collections.abc import Iterator
 
+import msgspec
 import pytest
 
-from ops.embedded.ports import free_ports
-from tests.integration.api.server import Server, Wire, serving
-from worker.ledger import clients
-from worker.ledger.engines import Ledger
+from tests.integration.api.server import Server, Wire
 from worker.settings import Settings
 
 SUBMISSION = json.dumps({"kind": "web.fetch", "payload": {"url": "http://127.0.0.1/"}}).encode()
@@ -25,31 +22,8 @@ HEAD_LIMIT = 5.0  # seconds for the head of a request: gunicorn's `keepalive`
 
 
 @pytest.fixture(scope="module")
-def settings(database_url: str, broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    port, metrics_port = free_ports(2)
-    return Settings(
-        home=str(tmp_path_factory.mktemp("home")),
-        database_url=database_url,
-        broker_url=broker_url,
-        api_port=port,
-        api_metrics_port=metrics_port,
-        api_workers=1,
-        api_max_body=100_000,
-    )
-
-
-@pytest.fixture(scope="module")
-def server(settings: Settings) -> Iterator[Server]:
-    with serving(settings) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def key(ledger: Ledger) -> str:
-    with ledger.write() as connection:
-        client = clients.add_client(connection, "hostile")
-        assert client is not None
-        return clients.add_key(connection, client.id, "test")[1]
+def settings(served: Settings) -> Settings:
+    return msgspec.structs.replace(served, api_max_body=100_000)
 
 
 def post(key: str, *lines: str) -> bytes:

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from ops.embedded.ports import free_ports
 from tests.integration.api.fakes import FakeWorker
 from tests.integration.api.server import Server, Wire, serving, until
 from worker.broker import ENDED_CHANNEL
-from worker.ledger import clients
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
 
@@ -23,34 +21,15 @@ SUBMISSION = json.dumps({"kind": "web.fetch", "payload": {"url": "http://127.0.0
 
 
 @pytest.fixture(scope="module")
-def settings(database_url: str, broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    port, metrics_port = free_ports(2)
-    return Settings(
-        home=str(tmp_path_factory.mktemp("home")),
-        database_url=database_url,
-        broker_url=broker_url,
+def settings(served: Settings) -> Settings:
+    return msgspec.structs.replace(
+        served,
         database_pool_size=CONNECTIONS,
         database_pool_overflow=0,
-        api_port=port,
-        api_metrics_port=metrics_port,
         api_workers=PROCESSES,
         api_max_body=10_000,
         api_max_artifact=1_000_000,
     )
-
-
-@pytest.fixture(scope="module")
-def server(settings: Settings) -> Iterator[Server]:
-    with serving(settings) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def key(ledger: Ledger) -> str:
-    with ledger.write() as connection:
-        client = clients.add_client(connection, "server")
-        assert client is not None
-        return clients.add_key(connection, client.id, "test")[1]
 
 
 @pytest.fixture(scope="module")
