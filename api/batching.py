@@ -117,10 +117,11 @@ def prepare(
             raise Refused("", f"has {len(one)} bytes; a job may have {largest}, what is more is an artifact")
         return decode(one, _JOBS)
 
-    wishes = _each(map(bytes, raw), len, decoded, problems)
-    problems.settle()
-    ids = [new_id() for _ in wishes]
-    names = _names(wishes, ids, problems)
+    wishes = _each(enumerate(map(bytes, raw)), len, decoded, problems)
+    ids = [new_id() for _ in raw]
+    # What others call a job that is refused is no mistake of theirs.
+    names = {_name_in(raw[place]): ids[place] for place in range(len(raw)) if place not in wishes}
+    names |= _names(wishes, ids, problems)
     _refuse_cycles(wishes, problems)
 
     def make(wish: tuple[BatchJob, UUID]) -> NewJob:
@@ -134,22 +135,23 @@ def prepare(
             batch_id=batch_id,
         )
 
-    jobs = _each(zip(wishes, ids, strict=True), lambda wish: len(bytes(wish[0].payload)), make, problems)
-    problems.settle()
+    given = ((place, (wish, ids[place])) for place, wish in wishes.items())
+    jobs = _each(given, lambda wish: len(bytes(wish[0].payload)), make, problems)
     _refuse_twins(jobs, problems)
     problems.settle()
-    return jobs
+    return list(jobs.values())
 
 
 def _each(
-    given: Iterable[T], size: Callable[[T], int], make: Callable[[T], U], problems: Problems
-) -> list[U]:
-    made = []
-    for place, one in enumerate(given):
+    given: Iterable[tuple[int, T]], size: Callable[[T], int], make: Callable[[T], U], problems: Problems
+) -> dict[int, U]:
+    """What could be made of each, by its place."""
+    made = {}
+    for place, one in given:
         if place % _SLICE == 0 or size(one) > _LARGE:
             breathe()
         try:
-            made.append(make(one))
+            made[place] = make(one)
         except Refused as refused:
             problems.add(place, refused)
         except Problem as problem:  # what is no JSON after all
@@ -160,24 +162,37 @@ def _each(
 _JOBS = msgspec.json.Decoder(BatchJob)
 
 
-def _names(wishes: Sequence[BatchJob], ids: Sequence[UUID], problems: Problems) -> Mapping[str, UUID]:
+class _Named(msgspec.Struct):
+    name: object = None
+
+
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+def _name_in(raw: msgspec.Raw) -> str:
+    """The name of a job that cannot be read otherwise; empty where it has none."""
+    try:
+        return str(_NAMED.decode(raw).name or "")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+def _names(wishes: Mapping[int, BatchJob], ids: Sequence[UUID], problems: Problems) -> dict[str, UUID]:
     names: dict[str, UUID] = {}
-    for place, (wish, id_) in enumerate(zip(wishes, ids, strict=True)):
-        if wish.name is not None and names.setdefault(wish.name, id_) != id_:
+    for place, wish in wishes.items():
+        if wish.name is not None and names.setdefault(wish.name, ids[place]) != ids[place]:
             problems.add(place, Refused("name", f"another job of this batch is called {wish.name!r} too"))
     return names
 
 
-def _refuse_cycles(wishes: Sequence[BatchJob], problems: Problems) -> None:
-    links = sum(len(wish.after) for wish in wishes)
+def _refuse_cycles(wishes: Mapping[int, BatchJob], problems: Problems) -> None:
+    links = sum(len(wish.after) for wish in wishes.values())
     if links > MOST_LINKS:
         raise Problem(422, f"the jobs have {links} entries in `after`; a batch may have {MOST_LINKS}")
-    places = {wish.name: place for place, wish in enumerate(wishes) if wish.name is not None}
+    places = {wish.name: place for place, wish in wishes.items() if wish.name is not None}
     if not links or not places:
         return
-    graph = {
-        place: [places[name] for name in wish.after if name in places] for place, wish in enumerate(wishes)
-    }
+    graph = {place: [places[name] for name in wish.after if name in places] for place, wish in wishes.items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -185,9 +200,9 @@ def _refuse_cycles(wishes: Sequence[BatchJob], problems: Problems) -> None:
         problems.add(min(error.args[1]), Refused("after", f"goes round in a circle: {circle}"))
 
 
-def _refuse_twins(jobs: Sequence[NewJob], problems: Problems) -> None:
+def _refuse_twins(jobs: Mapping[int, NewJob], problems: Problems) -> None:
     seen: dict[str, int] = {}
-    for place, job in enumerate(jobs):
+    for place, job in jobs.items():
         if job.unique_key is not None and seen.setdefault(job.unique_key.key, place) != place:
             first = seen[job.unique_key.key]
             problems.add(place, Refused("unique_key", f"jobs[{first}] of this batch has the same"))

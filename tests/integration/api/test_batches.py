@@ -105,8 +105,10 @@ def test_its_jobs_can_be_sent_one_a_line(caller: Caller) -> None:
 
 def test_one_bad_job_refuses_them_all_and_each_is_named(caller: Caller) -> None:
     bad = {"kind": "test.greet", "payload": {"name": ""}}
-    answer = submit(caller, {"jobs": [5, bad]})
-    assert problems(answer).keys() == {"jobs[0]"}  # what is no job at all comes first
+    unread = {"kind": "test.greet", "name": "first", "prio": 1}
+    after = {**HELLO, "after": ["first"]}
+    answer = submit(caller, {"jobs": [5, bad, unread, after]})
+    assert problems(answer).keys() == {"jobs[0]", "jobs[1].payload.name", "jobs[2].prio"}
     answer = submit(caller, {"jobs": [HELLO, bad, HELLO, {"kind": "no.such"}]})
     assert problems(answer) == {
         "jobs[1].payload.name": "Expected `str` of length >= 1",
