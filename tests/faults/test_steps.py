@@ -7,10 +7,12 @@ import os
 import signal
 import time
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 from ops.chaos.crew import send
 from ops.chaos.rig import Rig
+from tests.awaiting import eventually
 from tests.faults import steps
 from tests.faults.bystander import Bystander
 
@@ -19,10 +21,13 @@ WORKERS = ("database", "webhook")  # one of each pool
 
 
 def killed(rig: Rig) -> float:
-    """Kill the main processes of both workers; the moment."""
-    for name in WORKERS:
-        send(rig.crew.family(f"worker-{name}")[:1], signal.SIGKILL)
-    return time.monotonic()
+    """Kill the main processes of both workers, and wait for the end of their children; the moment."""
+    families = [rig.crew.family(f"worker-{name}") for name in WORKERS]
+    for family in families:
+        send(family[:1], signal.SIGKILL)
+    moment = time.monotonic()
+    eventually(lambda: not any(process.is_running() for process in chain(*families)))
+    return moment
 
 
 def test_a_message_that_was_taken_and_not_claimed_comes_again(rig: Rig, bystander: Bystander) -> None:
