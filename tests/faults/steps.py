@@ -14,8 +14,9 @@ _WAITING = """
     WHERE application_name = %s AND wait_event_type = 'Lock' AND query ILIKE %s
 """
 _HOLD = 4711  # of an advisory lock
+# Of a commit, which hangs as on a disk: the patience of workers with locks does not matter to it.
 _HOLD_COMMIT = f"""
-    CREATE OR REPLACE FUNCTION hold_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION hold_commit() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$
     BEGIN
         PERFORM pg_advisory_xact_lock_shared({_HOLD});
         RETURN NULL;
