@@ -21,6 +21,10 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 _FIELD = re.compile(r"{(\w+)}")
 _BYTES = "application/octet-stream"
 _KEY = "key"
+_KEYS = (
+    "Send an API key with each request: `Authorization: Bearer jy_…`. A key has scopes, and perhaps kinds;"
+    " it sees what its client owns; operators make keys with `jobyard keys add`."
+)
 _ABOUT = """\
 Submit jobs, follow them, and read their results.
 
@@ -57,9 +61,7 @@ def document(catalog: Catalog, routes: Mapping[str, object]) -> Mapping[str, Any
         "paths": {template: _path(template, resource, schemas) for template, resource in routes.items()},
         "components": {
             "schemas": schemas.components,
-            "securitySchemes": {
-                _KEY: {"type": "http", "scheme": "bearer", "description": "An API key, `jy_…`."}
-            },
+            "securitySchemes": {_KEY: {"type": "http", "scheme": "bearer", "description": _KEYS}},
         },
     }
 

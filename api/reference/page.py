@@ -1,12 +1,12 @@
 """The page: what can be asked, the kinds of jobs, and the types that go in and out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
 from api.reference.elements import Content, Row, coded, element, link, prose, sample, table
 from api.reference.style import CSS
-from api.reference.types import described, fields, type_of
+from api.reference.types import described, fields, name_of, type_of
 
 Part = Mapping[str, Any]
 
@@ -33,13 +33,14 @@ def _main(document: Part) -> Element:
         "main",
         element("h1", f"{info['title']} API"),
         *prose(info["description"]),
+        *_keys(document["components"].get("securitySchemes", {})),
         element("p", "For machines: ", element("a", "/openapi.json", href="/openapi.json"), "."),
         element("h2", "Operations", id="operations"),
         *(_operation(*found) for found in _operations(document)),
         element("h2", "Kinds of jobs", id="kinds"),
-        *(_kind(name, schema) for name, schema in _kinds(document)),
+        *(_kind(names, schema) for names, schema in _kinds(document)),
         element("h2", "Types", id="types"),
-        *(_type(name, schema) for name, schema in _others(document)),
+        *(_type(name, schema, document["components"]["schemas"]) for name, schema in _others(document)),
     )
 
 
@@ -48,7 +49,7 @@ def _navigation(document: Part) -> Element:
         element("li", link(operation["operationId"], f"{method.upper()} {path}"))
         for path, method, operation in _operations(document)
     ]
-    kinds = [element("li", link(f"schema-{name}", kind["title"])) for name, kind in _kinds(document)]
+    kinds = [element("li", link(f"schema-{names[0]}", kind["title"])) for names, kind in _kinds(document)]
     types = [element("li", link(f"schema-{name}", name)) for name, _ in _others(document)]
     lists = (("operations", "Operations", operations), ("kinds", "Kinds", kinds), ("types", "Types", types))
     return element(
@@ -58,6 +59,11 @@ def _navigation(document: Part) -> Element:
             for target, title, items in lists
         ),
     )
+
+
+def _keys(schemes: Part) -> Iterator[Element]:
+    for scheme in schemes.values():
+        yield element("p", *coded(scheme["description"]))
 
 
 def _operation(path: str, method: str, operation: Part) -> Element:
@@ -113,7 +119,7 @@ def _answer(status: str, answer: Part) -> Row:
     return [status], words
 
 
-def _kind(name: str, schema: Part) -> Element:
+def _kind(names: Sequence[str], schema: Part) -> Element:
     payload = schema["properties"]["payload"]
     result = type_of(schema["x-result"]) if schema["x-result"] else ["none"]
     facts = (
@@ -128,17 +134,20 @@ def _kind(name: str, schema: Part) -> Element:
         element("p", "Payload: ", *type_of(payload), ". Result: ", *result, "."),
         element("h4", "Submitted as"),
         *(sample(example) for example in schema["examples"]),
-        id=f"schema-{name}",
+        *(element("span", id=f"schema-{name}") for name in names[1:]),
+        id=f"schema-{names[0]}",
     )
 
 
-def _type(name: str, schema: Part) -> Element:
+def _type(name: str, schema: Part, schemas: Part) -> Element:
     parts: list[Content] = [element("h3", name), *prose(schema.get("description", ""))]
     if "properties" in schema:
         parts.append(table(fields(schema)))
     elif "oneOf" in schema:
-        known = schema["discriminator"]["mapping"].items()
-        parts.append(table([([kind], type_of({"$ref": reference})) for kind, reference in known]))
+        known = schema["discriminator"]["mapping"]
+        parts.append(table(fields(_common(schemas[name_of(each)] for each in known.values()))))
+        parts.append(element("h4", "Kinds"))
+        parts.append(table([([kind], type_of({"$ref": each})) for kind, each in known.items()]))
     else:
         parts.append(element("p", *type_of(schema), class_="type"))
     return element("section", *parts, id=f"schema-{name}")
@@ -152,9 +161,24 @@ def _operations(document: Part) -> Iterator[tuple[str, str, Part]]:
                 yield path, method, {**operation, "parameters": whole}
 
 
-def _kinds(document: Part) -> list[tuple[str, Part]]:
-    schemas = document["components"]["schemas"].items()
-    return [(name, schema) for name, schema in schemas if "x-queue" in schema]
+def _common(kinds: Iterable[Part]) -> Part:
+    """What the submissions of all kinds are made of; their payloads differ."""
+    first = next(iter(kinds))
+    own = {"kind": {"type": "string"}, "payload": {"type": "object"}}
+    common = {
+        name: {"description": field.get("description", ""), **own[name]} if name in own else field
+        for name, field in first["properties"].items()
+    }
+    return {"properties": common, "required": ["kind"]}
+
+
+def _kinds(document: Part) -> list[tuple[list[str], Part]]:
+    """Each kind, and the names of its forms: alone, and in a batch."""
+    found: dict[str, tuple[list[str], Part]] = {}
+    for name, schema in document["components"]["schemas"].items():
+        if "x-queue" in schema:
+            found.setdefault(schema["title"], ([], schema))[0].append(name)
+    return list(found.values())
 
 
 def _others(document: Part) -> list[tuple[str, Part]]:

@@ -1,5 +1,6 @@
 """JSON Schemas in words: what a field may hold, and within which limits."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,14 +38,14 @@ def described(field: Schema, example: object = None) -> list[Content]:
         element("div", *type_of(field), *_limits(field), class_="type"),
         None
         if found is None
-        else element("div", "for instance ", element("code", str(found)), class_="type"),
+        else element("div", "for instance ", element("code", _json(found)), class_="type"),
     ]
 
 
 def type_of(schema: Schema) -> list[Content]:
     """The type, with a link where it is one of the page's own."""
     if "$ref" in schema:
-        name = schema["$ref"].rpartition("/")[2]
+        name = name_of(schema["$ref"])
         return [link(f"schema-{name}", name)]
     if "anyOf" in schema:
         return _joined(schema["anyOf"])
@@ -55,6 +56,16 @@ def type_of(schema: Schema) -> list[Content]:
     if isinstance(values := schema.get("additionalProperties"), Mapping):
         return ["object of ", *type_of(values)]
     return [" ".join(filter(None, (schema.get("type", "any"), schema.get("format"))))]
+
+
+def name_of(reference: str) -> str:
+    """The type that a reference leads to."""
+    return reference.rpartition("/")[2]
+
+
+def _json(value: object) -> str:
+    """As a client writes it; a text without its quotes, for it may stand in a path or a header."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _joined(choices: list[Schema]) -> list[Content]:
@@ -73,7 +84,7 @@ def _limits(schema: Schema) -> Iterator[Content]:
         yield ", matching "
         yield element("code", schema["pattern"])
     if schema.get("default") not in (None, [], {}):
-        yield f", {schema['default']} unless given"
+        yield f", {json.dumps(schema['default'])} unless given"
 
 
 def _must(required: bool) -> Content:  # noqa: FBT001 - a mark or none

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a job stands; the transitions between them are in `worker.ledger.transitions`."""
+    """Where a job stands."""
 
     SCHEDULED = "scheduled"  # accepted, and due at a later time
     QUEUED = "queued"  # due; a worker may claim it

@@ -46,6 +46,16 @@ def test_the_page_shows_every_operation_and_every_kind(app: App, answer: falcon.
     assert page.ids >= operations | {f"schema-{name}" for name in document["components"]["schemas"]}
 
 
+def test_the_page_tells_how_to_submit_a_job_of_any_kind(app: App, answer: falcon.testing.Result) -> None:
+    schemas = falcon.testing.TestClient(app).simulate_get("/openapi.json").json["components"]["schemas"]
+    submission = answer.text.partition('id="schema-Submission"')[2].partition("</section>")[0]
+    form = schemas["Submission"]["oneOf"][0]["$ref"].rpartition("/")[2]
+    assert {"kind", "payload", "unique_key", "after"} <= schemas[form]["properties"].keys()
+    for field in schemas[form]["properties"]:
+        assert f"<code>{field}</code>" in submission
+    assert "<code>Authorization: Bearer jy_…</code>" in answer.text
+
+
 def test_every_link_leads_somewhere_on_the_page(answer: falcon.testing.Result) -> None:
     page = Page(answer.text)
     assert {link.removeprefix("#") for link in page.links if link.startswith("#")} <= page.ids
