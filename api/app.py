@@ -95,7 +95,7 @@ def _resources(deps: Deps) -> Mapping[str, object]:
     turns = Turns(max(1, connections // 2))
     follower = Follower(JobReader(ledger, deps.cache).read, deps.waiters, deps.metrics, turns)
     batch_follower = Follower(BatchReader(ledger).read, deps.waiters, deps.metrics, turns)
-    enqueuer = Enqueuer(deps.catalog)
+    enqueuer = Enqueuer(deps.catalog, plain_http=settings.callback_http)
     jobs = Jobs(
         settings=settings,
         enqueuer=enqueuer,

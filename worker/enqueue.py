@@ -134,8 +134,15 @@ class KindNotAllowed(Refused):
 class Enqueuer:
     """Turns submissions into jobs of the ledger."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, *, plain_http: bool = False) -> None:
+        """Make one.
+
+        Args:
+            catalog: the kinds.
+            plain_http: whether a callback's URL may be http.
+        """
         self._catalog = catalog
+        self._schemes = ("https", "http") if plain_http else ("https",)
         self.payloads = Payloads(catalog)
 
     def prepare(
@@ -189,13 +196,34 @@ class Enqueuer:
             expires_at=expires_at,
             published=published and scheduled_at is None and not after,
             unique_key=_unique(submission.unique_key),
-            callback=checked_callback(submission.callback),
+            callback=self.checked_callback(submission.callback),
             batch_id=batch_id,
             after=list(dict.fromkeys(after.values())),
             refers=payload.refers,
             takes=payload.takes,
             followed=submission.callback is not None or batch_id is not None,
         )
+
+    def checked_callback(self, url: str | None) -> str | None:
+        """A URL that may be told of an end.
+
+        Raises:
+            Refused: it is none.
+        """
+        if url is None:
+            return None
+        try:
+            parts = urlsplit(url)
+            good = parts.scheme in {"https", "http"} and parts.hostname and parts.port != 0
+        except ValueError:
+            good, parts = False, urlsplit("")
+        _require(bool(good) and url.isascii() and url.isprintable() and " " not in url, "callback",
+                 "is no absolute https URL")  # fmt: skip
+        _require(parts.scheme in self._schemes, "callback",
+                 "is not https; only an operator can allow http (JOBYARD_CALLBACK_HTTP)")  # fmt: skip
+        _require("@" not in parts.netloc, "callback", "holds credentials, which would be stored with the job")
+        _require(not parts.fragment, "callback", "has a fragment, which no server ever sees")
+        return url
 
     def _kind(self, name: str) -> AnyKind:
         kind = self._catalog.get(name)
@@ -341,26 +369,6 @@ def _utc(moment: datetime | None, field: str) -> datetime | None:
     except OverflowError:
         # PostgreSQL would take it, and no Python could read the job again.
         raise Refused(field, "is not between the years 1 and 9999 UTC") from None
-
-
-def checked_callback(url: str | None) -> str | None:
-    """A URL that may be told of an end.
-
-    Raises:
-        Refused: it is none.
-    """
-    if url is None:
-        return None
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme == "https" and parts.hostname and parts.port != 0
-    except ValueError:
-        good, parts = False, urlsplit("")
-    _require(bool(good) and url.isascii() and url.isprintable() and " " not in url, "callback",
-             "is no absolute https URL")  # fmt: skip
-    _require("@" not in parts.netloc, "callback", "holds credentials, which would be stored with the job")
-    _require(not parts.fragment, "callback", "has a fragment, which no server ever sees")
-    return url
 
 
 def _queue(kind: AnyKind, wanted: str | None) -> str:

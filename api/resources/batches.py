@@ -25,7 +25,7 @@ from api.preferences import applied, preferred_wait
 from api.representations import AcceptedBatch, Batch, batch_path
 from worker.contract.scopes import Scope
 from worker.contract.states import FINAL
-from worker.enqueue import Enqueuer, Refused, RefusedJobs, Standing, accept, checked_callback
+from worker.enqueue import Enqueuer, Refused, RefusedJobs, Standing, accept
 from worker.ledger import batches, transitions
 from worker.ledger.batches import NewBatch
 from worker.ledger.clients import Client
@@ -80,7 +80,7 @@ class Batches:
             id=new_id(),
             client_id=client.id,
             size=len(wish.jobs),
-            callback=checked_callback(wish.callback),
+            callback=self._enqueuer.checked_callback(wish.callback),
             tags=wish.tags,
         )
         jobs = prepare(

@@ -199,3 +199,12 @@ def test_a_time_needs_its_offset() -> None:
         msgspec.json.decode(
             b'{"kind": "letter.send", "scheduled_at": "2030-01-01T12:00:00"}', type=Submission
         )
+
+
+def test_a_callback_is_https_unless_the_operator_allows_http() -> None:
+    plain = "http://127.0.0.1:9000/ended"
+    with pytest.raises(Refused, match="JOBYARD_CALLBACK_HTTP"):
+        ENQUEUER.checked_callback(plain)
+    assert Enqueuer({send.name: send}, plain_http=True).checked_callback(plain) == plain
+    with pytest.raises(Refused, match="absolute"):
+        ENQUEUER.checked_callback("/ended")
