@@ -36,12 +36,18 @@ SLOW = (
     "faults/",
     "integration/api/test_description.py",
     "integration/api/test_restarts.py",
+    "integration/mail_sink/test_ending.py",
+    "integration/ops/test_waiting.py",
     "integration/rabbitmq/",
     "smoke/rabbitmq/",
     "smoke/test_bundles.py",
     "smoke/test_clocks.py",
+    "smoke/test_deadlines.py",
+    "smoke/test_ledger_outage.py",
     "smoke/test_losses.py",
+    "smoke/test_many.py",
     "smoke/test_outages.py",
+    "smoke/test_stopping.py",
     "smoke/test_watchdog.py",
 )
 

@@ -32,6 +32,9 @@ class FakeBroker:
     def holds(self, _mark: str) -> bool:
         return True
 
+    def remove(self, _mark: str) -> None:
+        """None of ours is too many."""
+
 
 class Beat:
     """A reconcile that a test lets tick, and what it asked of the ledger."""
