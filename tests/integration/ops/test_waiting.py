@@ -27,7 +27,13 @@ class Command:
         return self._output.read_text()
 
     def end(self) -> int:
-        return self.process.wait(30)
+        """Its exit status; where it goes on, what it does instead is said."""
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(10)
+            raise AssertionError(self.said) from None
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def url(wire: Proxy, database_url: str) -> str:
 @contextmanager
 def jobyard(url: str, home: Path, *words: str) -> Iterator[Command]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("JOBYARD_")}
-    environ |= {"JOBYARD_HOME": str(home / "home"), "JOBYARD_DATABASE_URL": url}
+    environ |= {"PYTHONFAULTHANDLER": "1", "JOBYARD_HOME": str(home / "home"), "JOBYARD_DATABASE_URL": url}
     output = home / "said"
     with output.open("wb") as said:
         process = subprocess.Popen(
