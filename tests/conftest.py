@@ -1,6 +1,7 @@
 """What tests of every room may ask for: real servers, each with a fresh part of them for one test module."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,13 @@ from tests import rabbitmq as rabbitmqs
 from tests import servers
 from tests.rabbitmq import RabbitMQ
 from tests.servers import Servers
+
+
+def pytest_configure() -> None:
+    """Heed what a run in the background ignores, or the commands that it starts would ignore it too."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
