@@ -24,8 +24,6 @@ _MAILBOX = re.compile(  # RFC 5322, section 3.4: a mailbox, without the comments
     rf"""{_ADDRESS}|(?:"[^"\\\x00-\x1f]*" ?|[^<>()\[\],;:@"\\\x00-\x1f]*)<{_ADDRESS}>"""
 )
 
-LEASE_CONNECT = 2  # seconds that a worker's heartbeats give a new connection to the ledger
-
 _SOURCE = re.compile(rf"{PREFIX}SOURCE_([A-Z][A-Z0-9_]*)_URL")
 
 Port = Annotated[int, Meta(ge=0, le=65535)]

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 
 from worker.ledger.gate import Gate
-from worker.settings import LEASE_CONNECT, Settings
+from worker.settings import Settings
 
 _SILENCE = 10.0  # seconds
+_LEASE_CONNECT = 2  # seconds that a worker's heartbeats give a new connection
 _SHORTEST_SILENCE = 1.0  # seconds: a connection in order may be late by less
 
 
@@ -124,7 +125,7 @@ def lease_args(settings: Settings) -> dict[str, Any]:
     """
     silence = max(settings.heartbeat, _SHORTEST_SILENCE)
     given = ledger_args(settings, "lease", settings.heartbeat, silence, idle=silence)
-    return given | {"connect_timeout": min(settings.database_connect_timeout, LEASE_CONNECT)}
+    return given | {"connect_timeout": min(settings.database_connect_timeout, _LEASE_CONNECT)}
 
 
 def _keepalives(silence: float) -> dict[str, int]:

@@ -31,6 +31,20 @@ Ours = Callable[[], ClaimedJob]
 Die = Callable[[ClaimedJob, str], None]
 
 
+def keeping(settings: Settings, incarnation: Incarnation, beat: Callable[[], None]) -> LeaseKeeper:
+    """The keeper of a worker that holds no job."""
+    return LeaseKeeper(
+        settings,
+        incarnation,
+        ["email"],
+        catalog={},
+        metrics=Metrics(CollectorRegistry()),
+        known=set,
+        forks=False,
+        beat=beat,
+    )
+
+
 @pytest.fixture
 def known() -> set[UUID]:
     """The jobs whose messages the worker has in hand."""
@@ -190,16 +204,7 @@ def far(settings: Settings, wire: Proxy) -> Settings:
 def test_it_is_kept_although_its_connection_was_lost_without_a_word(
     far: Settings, wire: Proxy, incarnation: Incarnation, heartbeat: Heartbeat, *, locked: bool
 ) -> None:
-    keeper = LeaseKeeper(
-        far,
-        incarnation,
-        ["email"],
-        catalog={},
-        metrics=Metrics(CollectorRegistry()),
-        known=set,
-        forks=False,
-        beat=lambda: None,
-    )
+    keeper = keeping(far, incarnation, lambda: None)
     keeper.take()
     lost = create_engine(writing_url(far), connect_args=lease_args(far)).connect()
     if locked:
@@ -417,16 +422,7 @@ def test_a_worker_that_waits_for_its_ledger_lives(
     settings: Settings, incarnation: Incarnation, beats: list[None]
 ) -> None:
     away = msgspec.structs.replace(settings, database_url="postgresql://nobody@127.0.0.1:1/nothing")
-    keeper = LeaseKeeper(
-        away,
-        incarnation,
-        ["email"],
-        catalog={},
-        metrics=Metrics(CollectorRegistry()),
-        known=set,
-        forks=False,
-        beat=lambda: beats.append(None),
-    )
+    keeper = keeping(away, incarnation, lambda: beats.append(None))
     keeper.start()
     eventually(lambda: len(beats) > 2)
     keeper.fall_silent()
@@ -436,15 +432,10 @@ def test_a_worker_whose_ledger_hangs_lives(
     settings: Settings, incarnation: Incarnation, wire: Proxy, beats: list[None], heartbeat: Heartbeat
 ) -> None:
     url = make_url(settings.database_url or "").set(port=wire.port).render_as_string(hide_password=False)
-    keeper = LeaseKeeper(
+    keeper = keeping(
         msgspec.structs.replace(settings, database_url=url, database_connect_timeout=1),
         incarnation,
-        ["email"],
-        catalog={},
-        metrics=Metrics(CollectorRegistry()),
-        known=set,
-        forks=False,
-        beat=lambda: beats.append(None),
+        lambda: beats.append(None),
     )
     keeper.take()
     keeper.start()
