@@ -11,7 +11,10 @@ import pytest
 from ops.chaos import rig as rigs
 from ops.chaos.api import Api
 from ops.chaos.rig import Rig
-from tests.faults.bystander import Bystander
+
+# Before its import: what it asserts is shown as what tests assert.
+pytest.register_assert_rewrite("tests.faults.bystander")
+from tests.faults.bystander import Bystander  # noqa: E402 - see above
 
 LAST_WORDS = 3000  # characters
 

@@ -48,7 +48,7 @@ def test_an_outcome_for_which_the_ledger_has_no_room_is_held_and_recorded_once_i
     rig: Rig, bystander: Bystander
 ) -> None:
     before = {name: rig.crew.main(name) for name in NAMES}
-    ids = [bystander.submit(kind, seconds=1.0) for kind in KINDS]
+    ids = [bystander.submit(kind, seconds=5.0) for kind in KINDS]
     bystander.running(ids)
     with steps.no_room(rig):
         bystander.finished(ids)

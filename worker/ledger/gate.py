@@ -9,6 +9,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import DisconnectionError
 
 _REST = 0.5  # seconds after a failed connect during which nobody else tries
+_KEPT = "kept"  # mark of a connection that was looked at before
 _LOOKS = 2  # the first reads what the server said at last, the second sees that it hung up
 
 
@@ -54,10 +55,18 @@ class Gate:
         return connection
 
 
-def _look(connection: Any, _record: Any, _proxy: Any) -> None:
-    """Refuse a kept connection that the server closed meanwhile; the pool then opens another one."""
+def _look(connection: Any, record: Any, _proxy: Any) -> None:
+    """Refuse a kept connection that the server closed meanwhile; the pool then opens another one.
+
+    Where that one too is closed already, the server is away. Of a second refusal SQLAlchemy would make an
+    `InvalidRequestError`, as if the program were wrong.
+    """
+    kept = _KEPT in record.info  # forgotten with the connection
+    record.info[_KEPT] = True
     try:
         for _ in range(_LOOKS):
             connection.poll()  # reads what has arrived already, and waits for nothing
     except psycopg2.Error as error:
-        raise DisconnectionError from error
+        if kept:
+            raise DisconnectionError from error
+        raise psycopg2.OperationalError("the ledger ended a new connection") from error

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Connection, create_engine, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from ops.chaos.proxy import Proxy
 from tests.awaiting import eventually
 from worker.ledger.engines import Ledger
+from worker.runtime.bookkeeping import is_outage
 from worker.settings import Settings
 
 POOL = 3
@@ -54,6 +55,26 @@ def test_connections_that_broke_meanwhile_fail_nobody(ledger: Ledger, wire: Prox
     wire.restore()
 
     assert _use_all(ledger).isdisjoint(before)
+
+
+def test_new_connections_that_the_server_ends_at_once_are_an_outage(
+    ledger: Ledger, database_url: str
+) -> None:
+    _use_all(ledger)
+    _end_connections(database_url)
+    (engine,) = ledger.pools.values()
+    connect = engine.dialect.connect
+
+    def connect_in_vain(*args: object, **options: object) -> object:
+        connection = connect(*args, **options)
+        _end_connections(database_url)
+        return connection
+
+    engine.dialect.connect = connect_in_vain  # type: ignore[method-assign, assignment]  # every time
+    for _ in range(POOL + 1):
+        with pytest.raises(SQLAlchemyError) as caught, ledger.write():
+            pass
+        assert is_outage(caught.value)
 
 
 def test_a_connection_in_order_is_used_again(ledger: Ledger) -> None:
