@@ -1,10 +1,12 @@
 """Consuming: reconnect every second for ever, and drop what is no message."""
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import redis.exceptions
+from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 _PAUSE = 1  # second
@@ -38,6 +40,9 @@ class Consumer(CeleryConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """As Celery makes it."""
         super().__init__(*args, **kwargs)
+        # With every lost connection: that Celery 6 has another default for what our configuration sets. Only
+        # now, for Celery's own logging lets all of these pass.
+        warnings.filterwarnings("ignore", r"\s*In Celery 5\.1 we introduced", CPendingDeprecationWarning)
         self.connection_errors = (*self.connection_errors, *_REFUSALS)
         # Of a gevent pool. With heartbeats on its events, Celery's loop for it waits a tenth of a second for
         # those after every message, and takes ten messages a second.

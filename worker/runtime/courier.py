@@ -39,6 +39,7 @@ class Courier:
         self._worker = worker
         self._natively: Callable[[Callable[[], None]], None] = native.caller()
         self._visited = 0.0
+        self._away = False
 
     def go(self, attempts: Sequence[Attempt]) -> None:
         """Take to the ledger what it must know of these attempts, and see who should stop."""
@@ -52,10 +53,17 @@ class Courier:
             self._with_ledger(lambda: self._speak_and_listen(attempts))
 
     def _with_ledger(self, visit: Callable[[], None]) -> None:
+        """Visit it, if that can be; an outage is logged when it begins, and when it is over."""
         try:
             self._natively(visit)
         except SQLAlchemyError as error:
-            logger.warning("attendant_without_ledger", error=type(error).__name__)
+            if not self._away:
+                logger.warning("courier_without_ledger", error=type(error).__name__)
+            self._away = True
+        else:
+            if self._away:
+                logger.info("courier_with_ledger")
+            self._away = False
 
     def _mark_overrun(self, late: Sequence[Attempt]) -> None:
         """Let whoever finds the jobs without their process know that the deadline took it."""

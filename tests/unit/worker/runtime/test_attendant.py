@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import psycopg2
 import pytest
+from loguru import logger
 from sqlalchemy.exc import OperationalError
 
 from tests.awaiting import eventually
@@ -191,6 +192,21 @@ def test_progress_that_could_not_be_written_is_written_later(
     with make("many").watch(attempt := attempt_of(tmp_path)):
         attempt.progress(1)
         eventually(lambda: ledger.progress)
+
+
+def test_an_outage_of_the_ledger_is_logged_when_it_begins_and_when_it_is_over(
+    make: Make, tmp_path: Path, ledger: FakeLedger
+) -> None:
+    ledger.failures = [OperationalError("statement", {}, Exception("away")) for _ in range(3)]
+    said: list[str] = []
+    sink = logger.add(lambda line: said.append(line.record["message"]), filter=couriers.__name__)
+    try:
+        with make("many").watch(attempt := attempt_of(tmp_path)):
+            attempt.progress(1)
+            eventually(lambda: ledger.progress and len(said) > 1)
+    finally:
+        logger.remove(sink)
+    assert said == ["courier_without_ledger", "courier_with_ledger"]
 
 
 def test_a_round_that_fails_does_not_end_the_watch(
