@@ -1,5 +1,6 @@
 """Every role is restarted while clients submit: no request fails, and no attempt is spent."""
 
+import json
 import signal
 import time
 from collections.abc import Iterable
@@ -18,9 +19,11 @@ from ops.chaos.load import Clients
 from ops.chaos.mix import Wish
 from ops.chaos.past import Past
 from ops.chaos.rig import Rig
+from ops.embedded.home import Home
 from tests.awaiting import eventually
 from tests.faults.bystander import KINDS
 
+ROLES = (("api",), ALL_WORKERS, ("beat", "flower"))
 RATE = 8.0
 USUAL = 4.0  # seconds from a submission to the start, while nothing is restarted
 
@@ -41,7 +44,7 @@ def test_a_rolling_restart_fails_no_request_and_spends_no_attempt(rig: Rig, tmp_
         submitting = Clients(api, wishes, RATE, 16, journal)
         submitting.start()
         try:
-            drained = max(restart(rig, names) for names in (("api",), ALL_WORKERS, ("beat", "flower")))
+            drained = max(restart(rig, names) for names in ROLES)
         finally:
             submitting.stop(20.0)
         ending.await_quiet(api, 30.0)
@@ -53,6 +56,32 @@ def test_a_rolling_restart_fails_no_request_and_spends_no_attempt(rig: Rig, tmp_
     assert max(lateness(history)) <= drained + USUAL
     outcomes = {past.outcome for event in history if isinstance(event, Read) for past in event.history}
     assert outcomes <= {"succeeded", "handed_back"}
+
+
+def test_every_role_exits_without_an_error_and_leaves_no_metrics_behind(rig: Rig) -> None:
+    names = [name for names in ROLES for name in names]
+    before = {name: {process.pid for process in rig.crew.family(name)} for name in names}
+    restart(rig, names)
+    told = {process for family in before.values() for process in family}
+    assert exit_statuses(rig, told) == dict.fromkeys(names, 0)
+    for name, family in before.items():
+        assert not family & metrics_kept(rig, name), name
+
+
+def exit_statuses(rig: Rig, processes: set[int]) -> dict[str, int]:
+    """With what these processes ended, by name, as the supervisor noted it."""
+    with Home(rig.home).log("supervisor").with_suffix(".jsonl").open() as lines:
+        noted = [json.loads(line) for line in lines]
+    return {
+        line["name"]: line["exit_status"]
+        for line in noted
+        if "exit_status" in line and line["pid_"] in processes
+    }
+
+
+def metrics_kept(rig: Rig, name: str) -> set[int]:
+    """The processes of which a role still has metrics."""
+    return {int(file.stem.rsplit("_", 1)[1]) for file in Home(rig.home).metrics(name).glob("*.db")}
 
 
 def lateness(history: Iterable[AnyEvent]) -> list[float]:
