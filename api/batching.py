@@ -50,7 +50,10 @@ class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     tags: Annotated[list[Tag], Meta(description="Words about the batch.", max_length=20)] = []
     callback: Annotated[
         Annotated[str, Meta(max_length=2048)] | None,
-        Meta(description="https URL that is told once when all jobs have ended."),
+        Meta(
+            description="https URL that is told once when all jobs have ended, by the message"
+            " `batch.finished`."
+        ),
     ] = None
 
 

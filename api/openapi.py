@@ -9,6 +9,7 @@ import msgspec
 
 from api.applications import Params
 from api.bodies import JSON, NDJSON
+from api.callbacks import ANSWERS, EVENTS, HEADERS, Callback
 from api.errors import MEDIA_TYPE, FieldError, ProblemDocument
 from api.operation import REQUEST_ID, Header, Operation
 from api.operations import OPERATIONS
@@ -21,6 +22,7 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 _FIELD = re.compile(r"{(\w+)}")
 _BYTES = "application/octet-stream"
 _KEY = "key"
+_CALLBACK = "{$request.body#/callback}"  # a runtime expression (OpenAPI 3.1, section 4.8.20.4)
 _KEYS = (
     "Send an API key with each request: `Authorization: Bearer jy_…`. A key has scopes, and perhaps kinds;"
     " it sees what its client owns; operators make keys with `jobyard keys add`."
@@ -59,6 +61,7 @@ def document(catalog: Catalog, routes: Mapping[str, object]) -> Mapping[str, Any
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {template: _path(template, resource, schemas) for template, resource in routes.items()},
+        "webhooks": {name: {"post": _webhook(name, told, schemas)} for name, told in EVENTS.items()},
         "components": {
             "schemas": schemas.components,
             "securitySchemes": {_KEY: {"type": "http", "scheme": "bearer", "description": _KEYS}},
@@ -69,6 +72,7 @@ def document(catalog: Catalog, routes: Mapping[str, object]) -> Mapping[str, Any
 def _types() -> Iterator[type]:
     """What the operations take and answer as JSON."""
     yield ProblemDocument
+    yield from (type(told.example) for told in EVENTS.values())
     for operation in OPERATIONS.values():
         yield from (type_ for _, type_ in operation.answers.values() if type_)
         if operation.body not in (None, bytes):
@@ -77,7 +81,7 @@ def _types() -> Iterator[type]:
 
 def _path(template: str, resource: object, schemas: Schemas) -> Params:
     operations = {
-        method: _operation(template, method, OPERATIONS[template, method], schemas)
+        method: _operation(template, OPERATIONS[template, method], schemas)
         for method in _METHODS
         if hasattr(resource, f"on_{method}")
     }
@@ -97,9 +101,9 @@ def _part(name: str) -> Params:
     }
 
 
-def _operation(template: str, method: str, operation: Operation, schemas: Schemas) -> Params:
+def _operation(template: str, operation: Operation, schemas: Schemas) -> Params:
     described: Params = {
-        "operationId": method + re.sub(r"\W+", "_", template).rstrip("_"),
+        "operationId": operation.name,
         "tags": [_FIELD.sub("", template.removeprefix("/v1")).strip("/").partition("/")[0]],
         "summary": operation.summary,
         "parameters": [*_query(operation), *_request_headers(operation)],
@@ -115,7 +119,34 @@ def _operation(template: str, method: str, operation: Operation, schemas: Schema
         described["requestBody"] = _content(JSON, schemas.of(operation.body), required=True)
     if operation.lines is not None:
         described["requestBody"]["content"][NDJSON] = {"schema": schemas.of(operation.lines)}
+    if operation.callbacks:
+        described["callbacks"] = {
+            name: {_CALLBACK: {"$ref": f"#/webhooks/{name}"}} for name in operation.callbacks
+        }
     return described
+
+
+def _webhook(name: str, told: Callback, schemas: Schemas) -> Params:
+    """A message that Jobyard posts, as an operation of whoever receives it."""
+    return {
+        "operationId": _camel(name),
+        "tags": ["callbacks"],
+        "summary": told.summary,
+        "description": told.description,
+        "parameters": [
+            {"name": header.name, "in": "header", "required": True, **_header(header)} for header in HEADERS
+        ],
+        "requestBody": _content(
+            JSON, schemas.of(type(told.example)), msgspec.to_builtins(told.example), required=True
+        ),
+        "responses": {status: {"description": meaning} for status, meaning in ANSWERS.items()},
+        "security": [],  # the signature tells who it is from
+    }
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split(".")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def _query(operation: Operation) -> Iterator[Params]:

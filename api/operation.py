@@ -3,7 +3,7 @@
 What belongs to a status or to a header is said here once, and holds for every operation that has it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,6 +117,7 @@ class Operation:
     `body` is a type of JSON, or `bytes`; `lines` one of NDJSON, which may be sent instead.
     """
 
+    name: str  # for programs that are made from the description: a verb
     summary: str
     scope: Scope | None  # that a key must have; None: no key is needed
     description: str = ""
@@ -127,6 +128,7 @@ class Operation:
     headers: tuple[Header, ...] = ()
     body: type | None = None
     lines: type | None = None
+    callbacks: Collection[str] = ()  # what is posted to the URL that the body names: `api.callbacks`
 
     @property
     def public(self) -> bool:

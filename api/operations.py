@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from api.batching import BatchJob, BatchSubmission
+from api.callbacks import BATCH_EVENTS, JOB_EVENTS
 from api.operation import (
     CONTENT_LOCATION,
     IDEMPOTENCY_KEY,
@@ -47,6 +48,7 @@ _FILE_PROBLEMS = {404: "This client has no such artifact.", 416: "The range begi
 OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
     {
         ("/v1/jobs", "post"): Operation(
+            name="submitJob",
             summary="Submit a job",
             scope=Scope.SUBMIT,
             answers={
@@ -62,8 +64,10 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             },
             headers=(IDEMPOTENCY_KEY, PREFER),
             body=Submission,
+            callbacks=JOB_EVENTS,
         ),
         ("/v1/jobs", "get"): Operation(
+            name="listJobs",
             summary="List one's jobs, newest first",
             scope=Scope.READ,
             answers={200: ("A page of them.", JobPage)},
@@ -71,6 +75,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             query=JobQuery,
         ),
         ("/v1/jobs/cancel", "post"): Operation(
+            name="cancelJobs",
             summary="Cancel all of one's jobs that fit a filter",
             scope=Scope.SUBMIT,
             answers={200: ("How many were meant, and how many changed.", Acted)},
@@ -78,6 +83,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             body=FilteredAct,
         ),
         ("/v1/jobs/retry", "post"): Operation(
+            name="retryJobs",
             summary="Run all of one's failed and cancelled jobs again that fit a filter",
             scope=Scope.SUBMIT,
             answers={200: ("How many were meant, and how many changed.", Acted)},
@@ -88,6 +94,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             body=FilteredAct,
         ),
         ("/v1/batches", "post"): Operation(
+            name="submitBatch",
             summary="Submit many jobs, all or none",
             scope=Scope.SUBMIT,
             answers={202: ("Accepted, all of them.", AcceptedBatch)},
@@ -102,8 +109,10 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             headers=(IDEMPOTENCY_KEY, PREFER),
             body=BatchSubmission,
             lines=BatchJob,
+            callbacks=BATCH_EVENTS,
         ),
         ("/v1/batches/{batch_id}", "get"): Operation(
+            name="getBatch",
             summary="Read a batch, at once or when all of its jobs have ended",
             scope=Scope.READ,
             answers={200: ("The batch.", Batch), 304: ("Unchanged.", None)},
@@ -111,6 +120,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             headers=(PREFER, IF_NONE_MATCH),
         ),
         ("/v1/batches/{batch_id}/cancel", "post"): Operation(
+            name="cancelBatch",
             summary="Cancel all jobs of a batch that have not ended",
             scope=Scope.SUBMIT,
             answers={
@@ -121,6 +131,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             problems={404: _NO_BATCH},
         ),
         ("/v1/jobs/{job_id}", "get"): Operation(
+            name="getJob",
             summary="Read a job, at once or when it ends",
             scope=Scope.READ,
             answers={200: ("The job.", Job), 304: ("Unchanged.", None)},
@@ -128,6 +139,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             headers=(PREFER, IF_NONE_MATCH),
         ),
         ("/v1/jobs/{job_id}/cancel", "post"): Operation(
+            name="cancelJob",
             summary="Cancel a job",
             scope=Scope.SUBMIT,
             answers={
@@ -138,6 +150,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             problems={404: _NO_JOB, 409: "It succeeded or failed already."},
         ),
         ("/v1/jobs/{job_id}/retry", "post"): Operation(
+            name="retryJob",
             summary="Run a failed or cancelled job again",
             scope=Scope.SUBMIT,
             answers={
@@ -155,6 +168,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             },
         ),
         ("/v1/jobs/{job_id}/artifacts/{name}", "get"): Operation(
+            name="downloadJobArtifact",
             summary="Download a file that a job produced",
             scope=Scope.READ,
             answers=_FILE,
@@ -162,6 +176,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             headers=(IF_NONE_MATCH, RANGE, IF_RANGE),
         ),
         ("/v1/artifacts", "post"): Operation(
+            name="uploadArtifact",
             summary="Upload a file for a payload to name",
             scope=Scope.SUBMIT,
             answers={201: ("Stored; the Content-Type of the request is kept with it.", Artifact)},
@@ -170,6 +185,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             body=bytes,
         ),
         ("/v1/artifacts/{artifact_id}", "get"): Operation(
+            name="downloadArtifact",
             summary="Download one of one's files",
             scope=Scope.READ,
             answers=_FILE,
@@ -177,28 +193,33 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             headers=(IF_NONE_MATCH, RANGE, IF_RANGE),
         ),
         ("/v1/kinds", "get"): Operation(
+            name="listKinds",
             summary="List the kinds of jobs, with their schemas and whether this key may submit them",
             scope=Scope.READ,
             answers={200: ("All of them.", KindList), 304: ("Unchanged.", None)},
             headers=(IF_NONE_MATCH,),
         ),
         ("/v1/queues", "get"): Operation(
+            name="listQueues",
             summary="See how much waits in each queue, over all clients",
             scope=Scope.READ,
             answers={200: ("All of them, at most a second old.", QueueList)},
         ),
         ("/v1/audit", "get"): Operation(
+            name="listAudit",
             summary="Read who did what as an operator or an admin, newest first",
             scope=Scope.ADMIN,
             answers={200: ("A page of the audit log.", AuditPage)},
             query=AuditQuery,
         ),
         ("/healthz", "get"): Operation(
+            name="getLiveness",
             summary="Whether the process is alive",
             scope=None,
             answers={200: ("It is.", Health)},
         ),
         ("/readyz", "get"): Operation(
+            name="getReadiness",
             summary="Whether requests can be served",
             scope=None,
             answers={200: ("Yes; `degraded` while the broker is away and jobs are only accepted.", Health)},

@@ -71,8 +71,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     note: Annotated[str | None, Meta(description="In words.")] = None
 
 
-class ListedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job without what may be large."""
+class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of a job wherever it is shown."""
 
     id: Id
     kind: Annotated[str, Meta(description="What to do: a name of `GET /v1/kinds`.", examples=["web.fetch"])]
@@ -93,10 +93,15 @@ class ListedJob(msgspec.Struct, frozen=True, kw_only=True):
     tags: Annotated[list[str], Meta(description="Words to find it by.")]
     unique_key: Annotated[str | None, Meta(description="The key that it was submitted with.")] = None
     batch_id: Annotated[UUID | None, Meta(description="The batch that it belongs to.")] = None
+    links: Links
+
+
+class ListedJob(JobFacts, frozen=True, kw_only=True):
+    """A job without what may be large."""
+
     client: Annotated[
         str | None, Meta(description="Whose it is: for operators, who see those of other clients.")
     ] = None
-    links: Links
 
     @classmethod
     def of_row(cls, row: Row[Any], client: str | None = None) -> Self:
@@ -184,23 +189,28 @@ class Job(ListedJob, frozen=True, kw_only=True):
         )
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs that were submitted together."""
+class BatchFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of a batch wherever it is shown."""
 
     id: Id
     size: Annotated[int, Meta(description="Jobs.")]
     done: Annotated[bool, Meta(description="Whether all of them have ended.")]
     counts: Annotated[dict[State, int], Meta(description="Jobs by state; a state without any is left out.")]
     tags: Annotated[list[str], Meta(description="Words about it.")]
-    callback: Annotated[
-        str | None,
-        Meta(description="URL that is told once when all jobs have ended; null to a key without `read`."),
-    ]
     created_at: Annotated[Time, Meta(description="When it was accepted.")]
     finished_at: Annotated[
         Time | None, Meta(description="When the last of them had ended, for the first time.")
     ]
     links: Links
+
+
+class Batch(BatchFacts, frozen=True, kw_only=True):
+    """Jobs that were submitted together."""
+
+    callback: Annotated[
+        str | None,
+        Meta(description="URL that is told once when all jobs have ended; null to a key without `read`."),
+    ]
 
     @property
     def ended(self) -> bool:

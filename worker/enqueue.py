@@ -100,7 +100,11 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ] = None
     callback: Annotated[
         Annotated[str, Meta(max_length=2048)] | None,
-        Meta(description="https URL that is told of the job's end.", examples=["https://example.com/hook"]),
+        Meta(
+            description="https URL that is told of the job's end, by the message `job.succeeded`,"
+            " `job.failed` or `job.cancelled`.",
+            examples=["https://example.com/hook"],
+        ),
     ] = None
     after: Annotated[
         list[JobName],

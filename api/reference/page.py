@@ -37,6 +37,8 @@ def _main(document: Part) -> Element:
         element("p", "For machines: ", element("a", "/openapi.json", href="/openapi.json"), "."),
         element("h2", "Operations", id="operations"),
         *(_operation(*found) for found in _operations(document)),
+        element("h2", "Callbacks", id="callbacks"),
+        *(_webhook(name, item["post"]) for name, item in document.get("webhooks", {}).items()),
         element("h2", "Kinds of jobs", id="kinds"),
         *(_kind(names, schema) for names, schema in _kinds(document)),
         element("h2", "Types", id="types"),
@@ -51,7 +53,13 @@ def _navigation(document: Part) -> Element:
     ]
     kinds = [element("li", link(f"schema-{names[0]}", kind["title"])) for names, kind in _kinds(document)]
     types = [element("li", link(f"schema-{name}", name)) for name, _ in _others(document)]
-    lists = (("operations", "Operations", operations), ("kinds", "Kinds", kinds), ("types", "Types", types))
+    callbacks = [element("li", link(f"callback-{name}", name)) for name in document.get("webhooks", {})]
+    lists = (
+        ("operations", "Operations", operations),
+        ("callbacks", "Callbacks", callbacks),
+        ("kinds", "Kinds", kinds),
+        ("types", "Types", types),
+    )
     return element(
         "nav",
         *(
@@ -76,6 +84,7 @@ def _operation(path: str, method: str, operation: Part) -> Element:
         parts.append(element("p", "Needs no key.", class_="quiet"))
     parts += _parameters(operation["parameters"])
     parts += _body(operation)
+    parts += _callbacks(operation.get("callbacks", ()))
     answers = operation["responses"].items()
     good = {status: answer for status, answer in answers if _PROBLEM not in answer.get("content", {})}
     bad = {status: answer for status, answer in answers if status not in good}
@@ -107,6 +116,33 @@ def _body(operation: Part) -> list[Content]:
             for media_type, media in body["content"].items()
         ),
     ]
+
+
+def _callbacks(names: Iterable[str]) -> Iterator[Content]:
+    """What is posted to the URL that the body names."""
+    links = [link(f"callback-{name}", name) for name in names]
+    if links:
+        yield element("h4", "Posted to its callback")
+        yield from (element("p", each) for each in links)
+
+
+def _webhook(name: str, operation: Part) -> Element:
+    media = operation["requestBody"]["content"]["application/json"]
+    answers: list[Row] = [
+        ([status], coded(answer["description"])) for status, answer in operation["responses"].items()
+    ]
+    return element(
+        "section",
+        element("h3", element("span", "POST", class_="method post"), element("code", name)),
+        *prose(operation["summary"] + "."),
+        *prose(operation["description"]),
+        *_parameters(operation["parameters"]),
+        *_body(operation),
+        sample(media["example"]),
+        element("h4", "What your answer means"),
+        table(answers),
+        id=f"callback-{name}",
+    )
 
 
 def _answer(status: str, answer: Part) -> Row:

@@ -1,5 +1,6 @@
 """The API's description is whole: for every kind, and in every part."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 import pytest
 
 from api import openapi
+from api.callbacks import EVENTS
 from api.operations import OPERATIONS
 from api.schemas import example
 from worker import catalog
@@ -64,6 +66,38 @@ def test_a_result_is_described_beside_its_submission(document: Mapping[str, Any]
     schemas = document["components"]["schemas"]
     assert schemas["WebFetchSubmission"]["x-result"] == {"$ref": "#/components/schemas/WebFetched"}
     assert {"$ref": "#/components/schemas/WebFetched"} in schemas["Job"]["properties"]["result"]["anyOf"]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_callback_is_described_with_an_example(event: str, document: Mapping[str, Any]) -> None:
+    operation = document["webhooks"][event]["post"]
+    media = operation["requestBody"]["content"]["application/json"]
+    assert media["example"]["type"] == event
+    schema = {**media["schema"], "components": document["components"]}
+    jsonschema.Draft202012Validator(schema).validate(media["example"])
+    assert [header["name"] for header in operation["parameters"]] == [
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+    ]
+    assert operation["responses"].keys() == {"2XX", "410", "default"}
+
+
+def test_a_submission_tells_what_is_posted_to_its_callback(document: Mapping[str, Any]) -> None:
+    linked = {
+        event
+        for path in ("/v1/jobs", "/v1/batches")
+        for event, callback in document["paths"][path]["post"]["callbacks"].items()
+        for item in callback.values()
+        if item == {"$ref": f"#/webhooks/{event}"}
+    }
+    assert linked == set(EVENTS) == document["webhooks"].keys()
+
+
+def test_every_operation_has_a_verb_of_its_own(document: Mapping[str, Any]) -> None:
+    names = [operation["operationId"] for _, operation in _operations(document)]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)+", name) for name in names)
 
 
 def _operations(document: Mapping[str, Any]) -> Parts:

@@ -1,21 +1,28 @@
 """What a client is told, without anybody to tell it."""
 
+from typing import Any
 from uuid import UUID
 
+import jsonschema
 import msgspec
 import pytest
 from sqlalchemy import delete
 
-from api.representations import Batch, Job
+from api import openapi
+from api.callbacks import ToldJob
+from api.representations import Batch, BatchFacts, Job
 from tests.integration.callbacks.conftest import End
+from worker import catalog
 from worker.adapters.callbacks import LARGEST_RESULT, SignedCallbacks
 from worker.contract import Fatal, Retryable
-from worker.contract.states import State
+from worker.contract.ports import CallbackMessage
+from worker.contract.states import FINAL, State
 from worker.ledger import accounts, batches, clients, jobs, transitions
 from worker.ledger.batches import NewBatch
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import new_id
+from worker.ledger.records import JobFailure
 from worker.ledger.tables import clients as clients_table
 from worker.settings import Settings
 
@@ -82,6 +89,43 @@ def test_a_batch_is_told_as_the_api_shows_it(
         "self": f"/v1/jobs/{jobs[0]}",
         "batch": f"/v1/batches/{batch.id}",
     }
+
+
+@pytest.mark.parametrize("state", sorted(FINAL))
+def test_what_a_client_is_told_of_a_job_is_as_described(
+    callbacks: SignedCallbacks, end: End, state: State
+) -> None:
+    failure = {"error": JobFailure(type="Broken", message="it broke")} if state is State.FAILED else {}
+    message = callbacks.of_job(end(state, callback=URL, tags=["a"], **failure), "m")
+    told = _as_described(message, f"job.{state}")
+    assert set(told) == set(ToldJob.__struct_fields__)
+
+
+def test_what_a_client_is_told_of_a_batch_is_as_described(
+    ledger: Ledger, client: Client, callbacks: SignedCallbacks, end: End
+) -> None:
+    batch = NewBatch(id=new_id(), client_id=client.id, size=1, callback=URL)
+    with ledger.write() as connection:
+        batches.add(connection, batch)
+    end(batch_id=batch.id)
+    with ledger.write() as connection:
+        batches.finish(connection, [batch.id])
+    told = _as_described(callbacks.of_batch(batch.id, "m"), "batch.finished")
+    assert set(told) == set(BatchFacts.__struct_fields__)
+
+
+def _as_described(message: CallbackMessage, event: str) -> dict[str, object]:
+    """The data of a message that fits what the OpenAPI document says of its event."""
+    document = msgspec.to_builtins(openapi.document(catalog.of_clients(catalog.load()), {}))
+    described = document["webhooks"][event]["post"]
+    schema = described["requestBody"]["content"]["application/json"]["schema"]
+    body: dict[str, Any] = msgspec.json.decode(message.body)
+    jsonschema.Draft202012Validator({**schema, "components": document["components"]}).validate(body)
+    assert body["type"] == event
+    headers = {header["name"] for header in described["parameters"]}
+    assert headers == message.headers.keys() - {"content-type"}
+    data: dict[str, object] = body["data"]
+    return data
 
 
 def test_a_large_result_is_left_to_be_read(callbacks: SignedCallbacks, end: End) -> None:

@@ -43,6 +43,7 @@ def test_the_page_shows_every_operation_and_every_kind(app: App, answer: falcon.
         for method, operation in item.items()
         if method != "parameters"
     }
+    assert page.ids >= {f"callback-{name}" for name in document["webhooks"]}
     assert page.ids >= operations | {f"schema-{name}" for name in document["components"]["schemas"]}
 
 
