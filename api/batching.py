@@ -57,6 +57,13 @@ class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ] = None
 
 
+class Prepared(msgspec.Struct, frozen=True):
+    """The jobs of a batch, ready to be accepted."""
+
+    jobs: list[NewJob]  # in the order of the request
+    names: dict[str, int]  # place in it of each that has a name
+
+
 class Problems:
     """What is wrong with the jobs of a batch, by their places; told all at once."""
 
@@ -106,7 +113,7 @@ def prepare(
     request_id: str,
     batch_id: UUID,
     largest: int,
-) -> list[NewJob]:
+) -> Prepared:
     """Make jobs of what a client sent; one may have `largest` bytes, as when it comes alone.
 
     Raises:
@@ -142,7 +149,8 @@ def prepare(
     jobs = _each(given, lambda wish: len(bytes(wish[0].payload)), make, problems)
     _refuse_twins(jobs, problems)
     problems.settle()
-    return list(jobs.values())
+    called = {wish.name: place for place, wish in wishes.items() if wish.name is not None}
+    return Prepared(list(jobs.values()), called)
 
 
 def _each(

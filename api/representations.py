@@ -243,11 +243,13 @@ class AcceptedBatch(Batch, frozen=True, kw_only=True):
     """A batch that was accepted, and the ids of its jobs."""
 
     job_ids: Annotated[list[UUID], Meta(description="In the order of the request.")]
+    names: Annotated[dict[str, UUID], Meta(description="Which id each `name` of the request stands for.")]
 
     @classmethod
-    def of_batch(cls, batch: Batch, job_ids: list[UUID]) -> Self:
-        """A batch, and its jobs."""
-        return cls(**msgspec.structs.asdict(batch), job_ids=job_ids)
+    def of_batch(cls, batch: Batch, job_ids: list[UUID], names: Mapping[str, int]) -> Self:
+        """A batch and its jobs, some of which the request named by their places in it."""
+        named = {name: job_ids[place] for name, place in names.items()}
+        return cls(**msgspec.structs.asdict(batch), job_ids=job_ids, names=named)
 
 
 class JobPage(msgspec.Struct, frozen=True):

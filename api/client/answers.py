@@ -88,7 +88,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs that were submitted together: how many there are in each state; `job_ids` as it is accepted."""
+    """Jobs that were submitted together: how many there are in each state.
+
+    `job_ids`, and `names` with the id of each job that was given one, are told as it is accepted.
+    """
 
     id: str
     size: int
@@ -99,6 +102,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     finished_at: datetime | None = None
     job_ids: list[str] = []
+    names: dict[str, str] = {}
     links: dict[str, str] = {}
 
     @property

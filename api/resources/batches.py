@@ -12,7 +12,7 @@ from api.acting import act_on_all
 from api.answers import answer, revalidate
 from api.applications import Request, Response
 from api.batch_reader import find_batch, parse_batch_id
-from api.batching import BatchSubmission, prepare, refusal
+from api.batching import BatchSubmission, Prepared, prepare, refusal
 from api.bodies import JSON, NDJSON, chunks, decode, media_type
 from api.cooperation import breathe
 from api.counting import MOST_JOBS, require_few, too_many
@@ -83,7 +83,7 @@ class Batches:
             callback=self._enqueuer.checked_callback(wish.callback),
             tags=wish.tags,
         )
-        jobs = prepare(
+        prepared = prepare(
             wish.jobs,
             self._enqueuer,
             client,
@@ -93,12 +93,13 @@ class Batches:
         )
         # Expected before the commit: it could end before this request looks again.
         with self._follower.waiters.expect(batch.id) if seconds else nullcontext() as ended:
-            accepted = self._accept(batch, jobs, key)
+            accepted = self._accept(batch, prepared.jobs, key)
             if isinstance(accepted, UUID):
-                shown = self._earlier(accepted, client, seconds)
+                shown = self._earlier(accepted, prepared, client, seconds)
             else:
                 followed = self._followed(batch, accepted.values(), ended, seconds)
-                shown = AcceptedBatch.of_batch(followed, [job.id for job in jobs])
+                ids = [job.id for job in prepared.jobs]
+                shown = AcceptedBatch.of_batch(followed, ids, prepared.names)
         _answer(req, resp, 202, shown)
         resp.location = batch_path(shown.id)
         if seconds:
@@ -150,11 +151,14 @@ class Batches:
             return shown
         return self._follower.follow_accepted(shown, ended, seconds, batch.id, batch.client_id)
 
-    def _earlier(self, batch_id: UUID, client: Client, seconds: int) -> AcceptedBatch:
+    def _earlier(self, batch_id: UUID, prepared: Prepared, client: Client, seconds: int) -> AcceptedBatch:
         with pruned_is_conflict("batch"):
             shown = self._follower.follow(batch_id, client.id, seconds)
         with self._ledger.write() as connection:
-            return AcceptedBatch.of_batch(shown, batches.job_ids(connection, batch_id))
+            ids = batches.job_ids(connection, batch_id)
+        # The same request has the same places, unless some of its jobs were pruned.
+        names = prepared.names if len(ids) == shown.size else {}
+        return AcceptedBatch.of_batch(shown, ids, names)
 
 
 class OneBatch:

@@ -96,6 +96,15 @@ def test_a_kind_of_the_platform_alone_is_unknown_in_a_batch_and_in_a_chain_too(
     assert "no kind 'webhook.deliver'" in found["jobs[1].kind"]
 
 
+def test_the_answer_tells_which_jobs_the_names_stand_for(caller: Caller) -> None:
+    batch = {"jobs": [HELLO, HELLO | {"name": "last", "after": ["first"]}, HELLO | {"name": "first"}]}
+    answers = [submit(caller, batch, Idempotency_Key="named").json for _ in range(2)]
+    _, last, first = answers[0]["job_ids"]
+    assert [answer["names"] for answer in answers] == [{"last": last, "first": first}] * 2
+    assert caller.job(last)["after"] == [first]
+    assert accepted(caller)["names"] == {}
+
+
 def test_its_jobs_can_be_sent_one_a_line(caller: Caller) -> None:
     body = b"\n".join(msgspec.json.encode(HELLO) for _ in range(3)) + b"\n"
     answer = caller.call("POST", "/v1/batches", {"Content-Type": NDJSON}, body=body)
