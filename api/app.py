@@ -36,6 +36,7 @@ from api.resources.jobs import Jobs, Publishing
 from api.resources.kinds import Kinds
 from api.resources.queues import Queues
 from api.turns import Turns
+from api.upload_cap import UploadCap
 from api.waiting import Waiters
 from worker.catalog import Catalog, of_operators
 from worker.enqueue import Enqueuer
@@ -123,7 +124,7 @@ def _resources(deps: Deps) -> Mapping[str, object]:
         ),
         "/v1/batches/{batch_id}": OneBatch(batch_follower, settings.api_max_wait),
         "/v1/batches/{batch_id}/cancel": CancelBatch(ledger, batch_follower),
-        "/v1/artifacts": Uploads(storage, ledger, settings.api_max_artifact),
+        "/v1/artifacts": Uploads(storage, ledger, settings.api_max_artifact, UploadCap.of(settings)),
         "/v1/artifacts/{artifact_id}": Upload(storage, ledger),
         "/v1/kinds": Kinds(deps.catalog),
         "/v1/queues": Queues(ledger),

@@ -185,7 +185,7 @@ def _answers(operation: Operation, schemas: Schemas) -> Params:
         answer = {"description": meaning, "headers": _answer_headers(operation, status)}
         if type_ is not None:
             answer |= _content(JSON, schemas.of(type_))
-        elif status != HTTPStatus.NOT_MODIFIED:
+        elif status not in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
             answer |= _content("*/*", {})
         answers[str(status)] = answer
     return answers

@@ -181,6 +181,11 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             scope=Scope.SUBMIT,
             answers={201: ("Stored; the Content-Type of the request is kept with it.", Artifact)},
             sent={201: (LOCATION,)},
+            problems={
+                413: "The file is larger than one may be, or than all that a client may keep.",
+                429: "Too many requests with this key, or its client keeps too many uploads"
+                " (`too-many-uploads`).",
+            },
             query=UploadQuery,
             body=bytes,
         ),
@@ -191,6 +196,17 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             answers=_FILE,
             problems=_FILE_PROBLEMS,
             headers=(IF_NONE_MATCH, RANGE, IF_RANGE),
+        ),
+        ("/v1/artifacts/{artifact_id}", "delete"): Operation(
+            name="deleteArtifact",
+            summary="Delete a file that was uploaded",
+            scope=Scope.SUBMIT,
+            description="A job that names it in its payload and has not read it yet will fail.",
+            answers={204: ("Deleted.", None)},
+            problems={
+                404: "This client has no such artifact.",
+                409: "A job made it, and it goes with its job.",
+            },
         ),
         ("/v1/kinds", "get"): Operation(
             name="listKinds",

@@ -114,6 +114,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Count | None,
         Meta(description="Jobs that have not ended that one client may have, about; unset: any number."),
     ] = None
+    uploads: Annotated[
+        Count | None,
+        Meta(description="Files that one client may keep uploaded; unset: any number."),
+    ] = None
+    upload_bytes: Annotated[
+        Count | None,
+        Meta(description="Bytes that these files may have together; unset: any number."),
+    ] = None
     api_cache: Annotated[
         Annotated[float, Meta(ge=0)],
         Meta(description="How long the broker's Redis keeps a job that succeeded for its readers; 0: not."),

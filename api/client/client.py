@@ -135,6 +135,10 @@ class Client:
         path = "/v1/artifacts?" + urlencode({"name": name})
         return self._api.ask(Artifact, "POST", path, {"Content-Type": content_type}, content, once=True)
 
+    def delete_upload(self, artifact_id: str) -> None:
+        """Delete a file that was uploaded; a job that names it and has not read it yet will fail."""
+        self._api.tell("DELETE", f"/v1/artifacts/{quote(artifact_id, safe='')}")
+
     def _submit(
         self, submission: Mapping[str, Any], key: str | None, wait: int = 0, give_up_at: float = math.inf
     ) -> Job:

@@ -141,6 +141,11 @@ class Connection:
         with self._answer(method, path, headers, body, wait=wait, retries=retries) as answer:
             return msgspec.json.decode(answer.data, type=type_)
 
+    def tell(self, method: str, path: str) -> None:
+        """Send a request whose answer says nothing, once; raises as `ask`."""
+        with self._answer(method, path, retries=_ONCE):
+            pass
+
     @contextmanager
     def download(self, path: str) -> Iterator[Iterator[bytes]]:
         """The pieces of a file; raises as `ask`."""

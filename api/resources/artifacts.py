@@ -8,6 +8,7 @@ from typing import Annotated, BinaryIO
 import msgspec
 from loguru import logger
 from msgspec import Meta
+from sqlalchemy import Connection
 
 from api import representations
 from api.answers import answer, leave_out_known
@@ -17,6 +18,7 @@ from api.errors import Problem
 from api.identifiers import parse_id
 from api.queries import query
 from api.ranges import Part, wanted_part
+from api.upload_cap import UploadCap
 from worker.ledger import artifacts
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
@@ -53,26 +55,38 @@ class Uploads:
         storage: keeps the bytes.
         ledger: keeps the record.
         limit: bytes that one file may have.
+        cap: on what a client keeps.
     """
 
-    def __init__(self, storage: Storage, ledger: Ledger, limit: int) -> None:
+    def __init__(self, storage: Storage, ledger: Ledger, limit: int, cap: UploadCap) -> None:
         self._storage = storage
         self._ledger = ledger
         self._limit = limit
+        self._cap = cap
 
     def on_post(self, req: Request, resp: Response) -> None:
         """Store the body as a file."""
         name = query(req, UploadQuery).name
-        artifact = self._store(req, name, _media_type(req))
+        media_type = _media_type(req)
+        if self._cap.bounded:  # before bytes are stored that would not be kept
+            with self._ledger.write() as connection:
+                self._cap.admit(connection, req.context.client.id, req.content_length or 0)
+        artifact = self._store(req, name, media_type)
         try:
             with self._ledger.write() as connection:
-                artifacts.record_artifacts(connection, [artifact])
+                self._record(connection, artifact)
         except Exception:
             self._storage.delete(artifact.id)
             raise
         shown = representations.Artifact.of_row(msgspec.structs.asdict(artifact))
         answer(resp, 201, shown)
         resp.location = shown.links["self"]
+
+    def _record(self, connection: Connection, artifact: Artifact) -> None:
+        if self._cap.bounded:
+            artifacts.hold_uploads(connection, artifact.client_id)
+            self._cap.admit(connection, artifact.client_id, artifact.size)
+        artifacts.record_artifacts(connection, [artifact])
 
     def _store(self, req: Request, name: str, media_type: str) -> Artifact:
         client: Client = req.context.client
@@ -107,6 +121,21 @@ class Upload:
         _send(req, resp, artifact, self._storage)
 
     on_head = on_get
+
+    def on_delete(self, req: Request, resp: Response, artifact_id: str) -> None:
+        """Delete a file that was uploaded; those of jobs go with their jobs."""
+        wanted, client_id = parse_id(artifact_id), req.context.client.id
+        if wanted is None:
+            raise _no_such_artifact()
+        with self._ledger.write() as connection:
+            deleted = artifacts.delete_upload(connection, wanted, client_id)
+            kept = None if deleted else artifacts.find_artifact(connection, wanted, client_id)
+        if kept is not None:
+            raise Problem(409, "a job made this file; it goes with its job, when retention takes that away")
+        if not deleted:
+            raise _no_such_artifact()
+        self._storage.delete(wanted)
+        resp.status = 204
 
 
 class JobArtifact:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from worker.ledger.records import Artifact
@@ -35,6 +35,44 @@ def find_of_job(connection: Connection, job_id: UUID, name: str, client_id: UUID
     if client_id is not None:
         wanted = wanted.where(artifacts.c.client_id == client_id)
     return _artifact(connection.execute(wanted).mappings().one_or_none())
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The files that a client keeps uploaded."""
+
+    files: int
+    size: int  # bytes of all together
+
+
+_UPLOADS = text("""
+    SELECT count(*) AS files, coalesce(sum(size), 0) AS size
+    FROM (SELECT size FROM artifacts WHERE client_id = :client_id AND job_id IS NULL LIMIT :most) kept
+""")
+
+
+def uploads_of(connection: Connection, client_id: UUID, most: int) -> Kept:
+    """What a client keeps uploaded; of more than `most` files, so many of them."""
+    row = connection.execute(_UPLOADS, {"client_id": client_id, "most": most}).one()
+    return Kept(row.files, int(row.size))
+
+
+_HOLD = text("SELECT FROM clients WHERE id = :client_id FOR NO KEY UPDATE")
+
+
+def hold_uploads(connection: Connection, client_id: UUID) -> None:
+    """Let no other upload of this client be held until the transaction ends: what is counted stays so."""
+    connection.execute(_HOLD, {"client_id": client_id})
+
+
+_DELETE = text("""
+    DELETE FROM artifacts WHERE id = :id AND client_id = :client_id AND job_id IS NULL RETURNING id
+""")
+
+
+def delete_upload(connection: Connection, artifact_id: UUID, client_id: UUID) -> bool:
+    """Forget a client's own file; whether there was one. Its bytes go after the commit."""
+    words = {"id": artifact_id, "client_id": client_id}
+    return connection.execute(_DELETE, words).scalar() is not None
 
 
 def _artifact(row: RowMapping | None) -> Artifact | None:

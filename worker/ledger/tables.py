@@ -151,6 +151,12 @@ batches = Table(
     Column("finished_at", _TIME),  # when the last of its jobs ended, for the first time
 )
 Index("batches_client", batches.c.client_id, batches.c.id)
+Index(
+    "batches_client_open",
+    batches.c.client_id,
+    batches.c.id,
+    postgresql_where=text("finished_at IS NULL"),
+)
 
 # Which job holds a client's unique key: until a time, and while it is in one of these states.
 unique_keys = Table(
@@ -328,3 +334,9 @@ artifacts = Table(
     UniqueConstraint("job_id", "name", name="artifacts_job_name"),
 )
 Index("artifacts_created", artifacts.c.created_at, postgresql_where=text("job_id IS NULL"))
+Index(
+    "artifacts_uploads",
+    artifacts.c.client_id,
+    postgresql_include=["size"],
+    postgresql_where=text("job_id IS NULL"),
+)

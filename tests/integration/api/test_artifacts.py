@@ -167,3 +167,11 @@ def test_a_file_whose_bytes_are_gone_does_not_exist(caller: Caller, deps: Deps) 
     path = upload(caller)
     deps.storage.delete(UUID(path.rsplit("/", 1)[1]))
     assert caller.get(path).status_code == 404
+
+
+def test_a_file_of_a_job_is_not_deleted_as_an_upload(caller: Caller, worker: FakeWorker, deps: Deps) -> None:
+    job = produce(caller, worker, deps, "out.txt")
+    (artifact,) = caller.job(job["id"])["artifacts"]
+    answer = caller.call("DELETE", f"/v1/artifacts/{artifact['id']}")
+    assert (answer.status_code, "goes with its job" in answer.json["detail"]) == (409, True)
+    assert caller.get(artifact["links"]["self"]).content == CONTENT

@@ -195,7 +195,7 @@ def test_what_is_as_is_for_a_stranger_as_if_it_were_not(
     names = {part: unknown_id() for part in ("job_id", "artifact_id", "batch_id", "name")}
     nothing = template.format(**names)
     for path, verb in product(
-        secrets.paths(template), {method.upper(), "HEAD"} if method == "get" else {"POST"}
+        secrets.paths(template), {method.upper()} | ({"HEAD"} if method == "get" else set())
     ):
         for headers in ({}, {"If-None-Match": "*"}, {"Range": "bytes=0-3"}, {"Prefer": "wait=1"}):
             answer = stranger.call(verb, path, headers)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, TextClause, text
 
 from tests.integration.ledger.situations import CLIENT
 from worker.contract.states import State
-from worker.ledger import batches, dispatches, jobs, leases, messages
+from worker.ledger import artifacts, batches, dispatches, jobs, leases, messages
 from worker.ledger.ids import new_id
 from worker.ledger.jobs import JobFilter
 
@@ -61,3 +61,8 @@ def test_a_batch_is_counted_by_its_own_index_in_its_own_days(connection: Connect
     scans = [line for line in lines if "using" in line]
     assert all("batch_id" in line for line in scans)
     assert len(scans) <= 3  # its day, the next one near midnight, and the strays
+
+
+def test_what_a_client_keeps_uploaded_is_counted_in_an_index(connection: Connection) -> None:
+    lines = plan_of(connection, artifacts._UPLOADS, {"client_id": CLIENT, "most": 10})
+    assert [line for line in lines if "using artifacts_uploads on" in line], lines

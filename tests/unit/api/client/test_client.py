@@ -50,7 +50,7 @@ class Site:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = answer  # noqa: N815 - http.server's names
+            do_GET = do_POST = do_DELETE = answer  # noqa: N815 - http.server's names
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
@@ -204,3 +204,15 @@ def test_a_file_is_written_once_it_is_whole(site: Site, client: Client, tmp_path
 def test_nobody_there_is_said_so() -> None:
     with Client("http://127.0.0.1:1", "jy_test") as client, pytest.raises(Unreachable):
         client.job("an-id")
+
+
+def test_an_upload_is_deleted_once(site: Site, client: Client) -> None:
+    site.answers += [good(b"", 204), None]
+    client.delete_upload("0190a7c0-0000-7000-8000-000000000000")
+    with pytest.raises(Unreachable):
+        client.delete_upload("a/b")
+    paths = [path for path, _, _ in site.asked]
+    assert paths == [
+        "DELETE /v1/artifacts/0190a7c0-0000-7000-8000-000000000000",
+        "DELETE /v1/artifacts/a%2Fb",
+    ]
