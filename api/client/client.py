@@ -58,10 +58,19 @@ class Client:
         """Submit a job; options are further members of the request (`tags`, `scheduled_at` …)."""
         return self._submit({"kind": kind, "payload": payload, **options}, idempotency_key)
 
-    def run(self, kind: str, payload: Mapping[str, Any], timeout: float, **options: Any) -> Job:
+    def run(
+        self,
+        kind: str,
+        payload: Mapping[str, Any],
+        timeout: float,
+        *,
+        idempotency_key: str | None = None,
+        **options: Any,
+    ) -> Job:
         """Submit a job and wait for its end: as `submit` and `wait`, in one request where that will do."""
         give_up_at = time.monotonic() + timeout
-        job = self._submit({"kind": kind, "payload": payload, **options}, None, _seconds(timeout), give_up_at)
+        wish = {"kind": kind, "payload": payload, **options}
+        job = self._submit(wish, idempotency_key, _seconds(timeout), give_up_at)
         return job if job.ended else self.wait(job.id, give_up_at - time.monotonic())
 
     def batch(

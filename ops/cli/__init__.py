@@ -28,6 +28,7 @@ COMMANDS = MappingProxyType(
         "audit": "audit",
         "webhooks": "webhooks",
         "jobs": "jobs",
+        "batches": "batches",
         "mail": "mail",
         "migrate": "schema",
         "api": "roles",

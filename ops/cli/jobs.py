@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -11,7 +12,9 @@ from rich.table import Column, Table
 
 from api.client import Job
 from ops.cli.site import console, open_client
-from worker.contract.states import State
+from worker.contract.states import Priority, State
+
+_STATES = [state.value for state in State]
 
 
 @click.group()
@@ -29,17 +32,41 @@ def jobs() -> None:
     help="Wait so many seconds for its end; exit status 1 where it has not succeeded by then.",
 )
 @click.option("--at", "scheduled_at", help="Not before this time (RFC 3339: 2027-01-31T08:00:00Z).")
-@click.option("--priority", type=click.Choice(["low", "normal", "high"]))
+@click.option("--expires", "expires_at", help="Not started by this time, it fails.")
+@click.option("--priority", type=click.Choice([priority.value for priority in Priority]))
+@click.option("--queue", help="One of the kind's queues.")
 @click.option("--max-attempts", type=click.IntRange(min=1))
-@click.option("--tag", "tags", multiple=True)
-def submit(kind: str, payload: str, seconds: float | None, **options: Any) -> None:
+@click.option("--tag", "tags", multiple=True, help="A word to find it by; may be given several times.")
+@click.option("--callback", help="https URL that is told of its end.")
+@click.option("--after", multiple=True, help="Id of a job that has to succeed first; as often as needed.")
+@click.option(
+    "--unique", help="While a job of yours holds this key, you get that one and no new job is made."
+)
+@click.option(
+    "--unique-window", type=click.FloatRange(min=0, min_open=True), help="Seconds for which it is held."
+)
+@click.option(
+    "--unique-state",
+    "unique_states",
+    type=click.Choice(_STATES),
+    multiple=True,
+    help="A state in which it is held; may be given several times.",
+)
+@click.option("--idempotency-key", help="Submitted again under the same key, it stays one job.")
+def submit(
+    kind: str,
+    payload: str,
+    *,
+    seconds: float | None,
+    unique: str | None,
+    unique_window: float | None,
+    unique_states: Sequence[str],
+    **options: Any,
+) -> None:
     """Submit a job. PAYLOAD is JSON; - reads it from standard input."""
-    text = sys.stdin.read() if payload == "-" else payload
-    try:
-        decoded = json.loads(text)
-    except ValueError as error:
-        raise click.ClickException(f"PAYLOAD is no JSON: {error}") from None
+    decoded = _decoded(payload)
     given = {name: value for name, value in options.items() if value}
+    given |= _unique_key(unique, unique_window, unique_states)
     with open_client() as client:
         if seconds:
             _end(client.run(kind, decoded, seconds, **given), seconds)
@@ -55,13 +82,19 @@ def show(job_id: Any) -> None:
 
 
 @jobs.command("list")
-@click.option("--state", type=click.Choice([state.value for state in State]))
+@click.option("--state", type=click.Choice(_STATES))
 @click.option("--kind")
 @click.option("--queue")
 @click.option("--tag")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 def list_jobs(limit: int, **wanted: str | None) -> None:
     """List jobs, newest first."""
+    with open_client() as client:
+        print_jobs(client.jobs(limit, **{name: value for name, value in wanted.items() if value}))
+
+
+def print_jobs(found: Iterable[Job]) -> None:
+    """A table of jobs as lists show them."""
     table = Table(
         Column("id", min_width=36),
         "kind",
@@ -71,11 +104,10 @@ def list_jobs(limit: int, **wanted: str | None) -> None:
         Column("error", overflow="fold"),
         box=None,
     )
-    with open_client() as client:
-        for job in client.jobs(limit, **{name: value for name, value in wanted.items() if value}):
-            attempts = f"{job.attempt}/{job.max_attempts}"
-            error = job.error.message if job.error else ""
-            table.add_row(job.id, job.kind, job.state, attempts, f"{job.created_at:%FT%T}", error[:60])
+    for job in found:
+        attempts = f"{job.attempt}/{job.max_attempts}"
+        error = job.error.message if job.error else ""
+        table.add_row(job.id, job.kind, job.state, attempts, f"{job.created_at:%FT%T}", error[:60])
     console().print(table)
 
 
@@ -103,6 +135,24 @@ def retry(job_id: Any) -> None:
     """Run a failed or cancelled job again, with one more attempt."""
     with open_client() as client:
         _show(client.retry(str(job_id)))
+
+
+def _decoded(payload: str) -> Any:
+    text = sys.stdin.read() if payload == "-" else payload
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise click.ClickException(f"PAYLOAD is no JSON: {error}") from None
+
+
+def _unique_key(key: str | None, window: float | None, states: Sequence[str]) -> Mapping[str, Any]:
+    """The member `unique_key` of a submission, where one is wanted."""
+    if key is None:
+        if window is not None or states:
+            raise click.UsageError("--unique-window and --unique-state say how --unique KEY is held: give it")
+        return {}
+    bounds = {"window": window, "states": states}
+    return {"unique_key": {"key": key} | {name: value for name, value in bounds.items() if value}}
 
 
 def _end(job: Job, seconds: float) -> NoReturn:
