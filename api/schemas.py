@@ -72,6 +72,7 @@ class Schemas:
             own["title"] = kind.name
             own["description"] = kind.description
             own["examples"] = [example(kind)]
+            own["x-example-needs"] = kind.payload_type.NEEDS or None
             own["x-queue"] = kind.queue.name
             own["x-max-attempts"] = kind.max_attempts
             own["x-deadline"] = kind.deadline

@@ -170,6 +170,7 @@ def _kind(names: Sequence[str], schema: Part) -> Element:
         element("p", "Payload: ", *type_of(payload), ". Result: ", *result, "."),
         element("h4", "Submitted as"),
         *(sample(example) for example in schema["examples"]),
+        *prose("It needs: " + needs if (needs := schema["x-example-needs"]) else ""),
         *(element("span", id=f"schema-{name}") for name in names[1:]),
         id=f"schema-{names[0]}",
     )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -12,7 +13,7 @@ from api import openapi
 from api.callbacks import EVENTS
 from api.operations import OPERATIONS
 from api.schemas import example
-from worker import catalog
+from worker import catalog, definitions
 from worker.catalog import AnyKind
 from worker.enqueue import Enqueuer, Submission
 from worker.ledger.ids import new_id
@@ -43,6 +44,16 @@ def test_the_example_of_a_kind_is_accepted(kind: AnyKind, document: Mapping[str,
     Enqueuer(CATALOG).prepare(msgspec.json.decode(submission, type=Submission), new_id(), None)
     schema = {"$ref": "#/components/schemas/Submission", "components": document["components"]}
     jsonschema.Draft202012Validator(schema).validate(example(kind))
+
+
+def test_what_examples_name_the_demos_definitions_have() -> None:
+    demo = definitions.load(Path("ops/tour/definitions"))
+    named = {name: kind.payload_type.EXAMPLE for name, kind in CATALOG.items() if kind.payload_type.EXAMPLE}
+    assert named["database.execute"]["statement"] in demo.statements
+    load = named["database.load"]
+    assert load["mode"] in demo.sources[load["source"]].tables[load["table"]].modes
+    assert named["report.render"]["report"] in demo.reports
+    assert named["report.oversee"]["report"] in definitions.load(None).reports
 
 
 def test_everything_says_what_it_means(document: Mapping[str, Any]) -> None:

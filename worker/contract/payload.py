@@ -13,10 +13,11 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     A field at its default is not written down, so that a worker of the version before the field can run a job
     that does without it. `EXAMPLE` is a whole payload for the API's description; unset, it is made of the
-    examples that the required fields give.
+    examples that the required fields give. `NEEDS` says what must be there for the example to succeed.
     """
 
     EXAMPLE: ClassVar[Mapping[str, Any] | None] = None
+    NEEDS: ClassVar[str] = ""
 
     def describe(self) -> str:
         """A short description without secrets, for Flower and the logs.

@@ -1,6 +1,7 @@
 """`database.execute`: run a SQL statement that the operator named."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
@@ -30,6 +31,12 @@ Params = Annotated[
 
 class DatabaseExecute(Payload, frozen=True, kw_only=True):
     """Which statement to run, and with what."""
+
+    EXAMPLE: ClassVar[Mapping[str, Any] | None] = {"statement": "make_weather"}
+    NEEDS = (
+        "A statement of this name that the operator declared: the demo's definitions have it"
+        " (`JOBYARD_DEFINITIONS=ops/tour/definitions ./ops/up`)."
+    )
 
     statement: Name
     params: Params = {}  # noqa: RUF012 - msgspec makes a new one for each payload

@@ -118,11 +118,16 @@ class DatabaseLoad(Payload, frozen=True, kw_only=True):
 
     EXAMPLE = {  # noqa: RUF012 - nobody writes to it
         "source": "warehouse",
-        "table": "orders",
+        "table": "weather",
         "format": "csv",
-        "mode": "append",
-        "data": "id,amount\n1,10.50\n",
+        "mode": "replace",
+        "data": "date,precipitation,temp_max,temp_min,wind,weather\n2026-01-01,0.5,8,2,3.1,rain\n",
     }
+    NEEDS = (
+        "A data source of this name that the operator declared, and its table: the demo's definitions have"
+        " the source (`JOBYARD_DEFINITIONS=ops/tour/definitions ./ops/up`), and the example of"
+        " `database.execute` makes the table."
+    )
 
     source: Source
     table: Table

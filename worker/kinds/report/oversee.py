@@ -12,6 +12,7 @@ class ReportOversee(ReportRender, frozen=True, kw_only=True):
     """Which report to render, and as what; one that is for operators too."""
 
     EXAMPLE: ClassVar[Mapping[str, Any] | None] = {"report": "activity"}
+    NEEDS: ClassVar[str] = "A key with the scope `operate`; the report comes along."
 
 
 @kind("report.oversee", queue=REPORT, deadline=minutes(10), operator=True)

@@ -1,8 +1,9 @@
 """`report.render`: render a report of the operator's, and keep the file as an artifact."""
 
 import re
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
@@ -47,6 +48,12 @@ Table = Annotated[
 
 class ReportRender(Payload, frozen=True, kw_only=True):
     """Which report to render, and as what."""
+
+    EXAMPLE: ClassVar[Mapping[str, Any] | None] = {"report": "weather"}
+    NEEDS: ClassVar[str] = (
+        "A report of this name that the operator defined, and what it reads: the demo's definitions have it"
+        " (`JOBYARD_DEFINITIONS=ops/tour/definitions ./ops/up`), and the example of `database.load` its rows."
+    )
 
     report: ReportName
     format: Format = "pdf"

@@ -3,7 +3,8 @@
 import hashlib
 import re
 import time
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Meta
@@ -98,6 +99,9 @@ ExpectedStatuses = Annotated[
 
 class WebFetch(Payload, frozen=True, kw_only=True):
     """What to fetch. A POST may be sent more than once: give it an `Idempotency-Key` where that matters."""
+
+    EXAMPLE: ClassVar[Mapping[str, Any] | None] = {"url": "https://example.com/"}
+    NEEDS = "A way to the internet."
 
     url: Url
     method: Method = "GET"
