@@ -17,6 +17,8 @@ from worker.ledger.jobs import JobFilter
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 
+ClientName = Annotated[str, Meta(pattern=r"^(\*|[A-Za-z0-9._-]{1,63})$(?!\n)")]  # or all: *
+
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which jobs are meant: those that fit everything that is given."""
@@ -33,7 +35,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Moment | None, Meta(description="Only jobs accepted before this time (RFC 3339).")
     ] = None
     client: Annotated[
-        Annotated[str, Meta(pattern=r"^(\*|[A-Za-z0-9._-]{1,63})$(?!\n)")] | None,
+        ClientName | None,
         Meta(
             description="Whose jobs, by the client's name, or `*` for everybody's: keys with `operate`."
             " Unset: one's own."
@@ -80,8 +82,8 @@ def listing() -> Iterator[None]:
         if isinstance(error.orig, QueryCanceled):
             raise Problem(
                 422,
-                "too many jobs had to be looked at for this filter; ask for a shorter time (`created_after`,"
-                " `created_before`), or for a kind or a tag that fewer jobs have",
+                "too much had to be looked at for this filter; ask for a shorter time (`created_after`,"
+                " `created_before`), or for a kind or a tag that fewer have",
                 code="list-too-slow",
                 title="Looking for the jobs took too long",
             ) from error

@@ -6,6 +6,7 @@ The words only; which routes there are the app says, and a route without its ent
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from api.batch_lister import BatchQuery
 from api.batching import BatchJob, BatchSubmission
 from api.callbacks import BATCH_EVENTS, JOB_EVENTS
 from api.operation import (
@@ -19,7 +20,7 @@ from api.operation import (
     RETRY_AFTER,
     Operation,
 )
-from api.representations import AcceptedBatch, Artifact, Batch, Job, JobPage
+from api.representations import AcceptedBatch, Artifact, Batch, BatchPage, Job, JobPage
 from api.resources.acts import Acted, FilteredAct
 from api.resources.artifacts import UploadQuery
 from api.resources.audit import AuditPage, AuditQuery
@@ -110,6 +111,14 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             body=BatchSubmission,
             lines=BatchJob,
             callbacks=BATCH_EVENTS,
+        ),
+        ("/v1/batches", "get"): Operation(
+            name="listBatches",
+            summary="List one's batches, newest first",
+            scope=Scope.READ,
+            answers={200: ("A page of them.", BatchPage)},
+            problems={422: "Too many batches had to be looked at for this filter (`list-too-slow`)."},
+            query=BatchQuery,
         ),
         ("/v1/batches/{batch_id}", "get"): Operation(
             name="getBatch",

@@ -189,19 +189,39 @@ class Job(ListedJob, frozen=True, kw_only=True):
         )
 
 
-class BatchFacts(msgspec.Struct, frozen=True, kw_only=True):
+class BatchOutline(msgspec.Struct, frozen=True, kw_only=True):
     """What is said of a batch wherever it is shown."""
 
     id: Id
     size: Annotated[int, Meta(description="Jobs.")]
-    done: Annotated[bool, Meta(description="Whether all of them have ended.")]
-    counts: Annotated[dict[State, int], Meta(description="Jobs by state; a state without any is left out.")]
     tags: Annotated[list[str], Meta(description="Words about it.")]
     created_at: Annotated[Time, Meta(description="When it was accepted.")]
     finished_at: Annotated[
         Time | None, Meta(description="When the last of them had ended, for the first time.")
     ]
     links: Links
+
+
+class ListedBatch(BatchOutline, frozen=True, kw_only=True):
+    """A batch with its jobs not counted: read it by its id for that."""
+
+    client: Annotated[
+        str | None, Meta(description="Whose it is: for operators, who see those of other clients.")
+    ] = None
+
+    @classmethod
+    def of_row(cls, row: Row[Any], client: str | None = None) -> Self:
+        """A batch of a list, and where that shows other clients' too its client's name."""
+        own = ("id", "size", "tags", "created_at", "finished_at")
+        fields = {name: getattr(row, name) for name in own}
+        return cls(**fields, client=client, links=_batch_links(row.id))
+
+
+class BatchFacts(BatchOutline, frozen=True, kw_only=True):
+    """A batch with its jobs counted."""
+
+    done: Annotated[bool, Meta(description="Whether all of them have ended.")]
+    counts: Annotated[dict[State, int], Meta(description="Jobs by state; a state without any is left out.")]
 
 
 class Batch(BatchFacts, frozen=True, kw_only=True):
@@ -228,14 +248,13 @@ class Batch(BatchFacts, frozen=True, kw_only=True):
     def of_row(cls, row: Fields, counts: Mapping[State, int]) -> Self:
         """A batch as it is now."""
         own = ("id", "size", "tags", "callback", "created_at", "finished_at")
-        path = batch_path(row["id"])
-        links = {"self": path, "jobs": f"/v1/jobs?batch={row['id']}"}
+        links = _batch_links(row["id"])
         done = all(state in FINAL for state in counts)
         return cls(
             **{name: row[name] for name in own},
             done=done,
             counts=dict(sorted(counts.items())),
-            links=links if done else links | {"cancel": path + "/cancel"},
+            links=links if done else links | {"cancel": links["self"] + "/cancel"},
         )
 
 
@@ -259,6 +278,13 @@ class JobPage(msgspec.Struct, frozen=True):
     next_page_token: Annotated[str | None, Meta(description="For `page_token`; null: there are no more.")]
 
 
+class BatchPage(msgspec.Struct, frozen=True):
+    """Some batches, newest first."""
+
+    batches: Annotated[list[ListedBatch], Meta(description="With their jobs not counted.")]
+    next_page_token: Annotated[str | None, Meta(description="For `page_token`; null: there are no more.")]
+
+
 def job_path(job_id: UUID) -> str:
     """The path of a job."""
     return f"/v1/jobs/{job_id}"
@@ -267,6 +293,10 @@ def job_path(job_id: UUID) -> str:
 def batch_path(batch_id: UUID) -> str:
     """The path of a batch."""
     return f"/v1/batches/{batch_id}"
+
+
+def _batch_links(batch_id: UUID) -> dict[str, str]:
+    return {"self": batch_path(batch_id), "jobs": f"/v1/jobs?batch={batch_id}"}
 
 
 def _common(row: Fields) -> dict[str, Any]:

@@ -8,7 +8,7 @@
 A broken connection, an API that restarts and a full quota are waited out; nothing is submitted twice by that.
 """
 
-from api.client.answers import Artifact, Batch, Event, Failure, Job, Progress
+from api.client.answers import Artifact, Batch, Event, Failure, Job, ListedBatch, Progress
 from api.client.client import Client
 from api.client.connection import ApiError, Unreachable
 
@@ -20,6 +20,7 @@ __all__ = [
     "Event",
     "Failure",
     "Job",
+    "ListedBatch",
     "Progress",
     "Unreachable",
 ]

@@ -111,8 +111,27 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         return self.done
 
 
-class Page(msgspec.Struct, frozen=True):
+class ListedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch of a list, with its jobs not counted."""
+
+    id: str
+    size: int
+    tags: list[str] = []
+    created_at: datetime
+    finished_at: datetime | None = None
+    client: str | None = None
+    links: dict[str, str] = {}
+
+
+class JobPage(msgspec.Struct, frozen=True):
     """Some jobs of a list."""
 
     jobs: list[Job]
+    next_page_token: str | None = None
+
+
+class BatchPage(msgspec.Struct, frozen=True):
+    """Some batches of a list."""
+
+    batches: list[ListedBatch]
     next_page_token: str | None = None

@@ -4,6 +4,7 @@ import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -11,10 +12,11 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from api.client.answers import Artifact, Batch, Job, Page
+from api.client.answers import Artifact, Batch, BatchPage, Job, JobPage, ListedBatch
 from api.client.connection import Connection
 
 W = TypeVar("W", Job, Batch)
+P = TypeVar("P", JobPage, BatchPage)
 
 _LONGEST_WAIT = 30.0  # seconds that one request asks for; longer waits take several
 
@@ -104,17 +106,13 @@ class Client:
 
     def jobs(self, limit: int, **wanted: str) -> Iterator[Job]:
         """Jobs, newest first, without payload, result and history."""
-        token = None
-        while limit > 0:
-            words: dict[str, Any] = {**wanted, "page_size": min(limit, 100)}
-            if token:
-                words["page_token"] = token
-            page = self._api.ask(Page, "GET", "/v1/jobs?" + urlencode(words))
-            yield from page.jobs[:limit]
-            limit -= len(page.jobs)
-            token = page.next_page_token
-            if not token:
-                return
+        pages = self._pages(JobPage, "/v1/jobs", limit, wanted)
+        return islice((job for page in pages for job in page.jobs), limit)
+
+    def batches(self, limit: int, **wanted: str) -> Iterator[ListedBatch]:
+        """Batches, newest first, with their jobs not counted."""
+        pages = self._pages(BatchPage, "/v1/batches", limit, wanted)
+        return islice((batch for page in pages for batch in page.batches), limit)
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job; one that runs is asked to stop."""
@@ -154,6 +152,16 @@ class Client:
         headers = _posted(key) | ({"Prefer": f"wait={wait}"} if wait else {})
         body = msgspec.json.encode(submission)
         return self._api.ask(Job, "POST", "/v1/jobs", headers, body, wait=wait, give_up_at=give_up_at)
+
+    def _pages(self, type_: type[P], path: str, size: int, wanted: Mapping[str, str]) -> Iterator[P]:
+        """The pages of a list, one after the other."""
+        words: dict[str, Any] = {**wanted, "page_size": min(size, 100)}
+        while True:
+            page = self._api.ask(type_, "GET", f"{path}?{urlencode(words)}")
+            yield page
+            if not page.next_page_token:
+                return
+            words["page_token"] = page.next_page_token
 
     def _wait(self, type_: type[W], path: str, timeout: float) -> W:
         give_up_at = time.monotonic() + timeout

@@ -11,6 +11,7 @@ import msgspec
 from api.acting import act_on_all
 from api.answers import answer, revalidate
 from api.applications import Request, Response
+from api.batch_lister import BatchLister, BatchQuery
 from api.batch_reader import find_batch, parse_batch_id
 from api.batching import BatchSubmission, Prepared, prepare, refusal
 from api.bodies import JSON, NDJSON, chunks, decode, media_type
@@ -22,6 +23,7 @@ from api.idempotency import IdempotencyKey, idempotency_key, pruned_is_conflict,
 from api.live_jobs import Cap
 from api.metrics import Metrics
 from api.preferences import applied, preferred_wait
+from api.queries import query
 from api.representations import AcceptedBatch, Batch, batch_path
 from worker.contract.scopes import Scope
 from worker.contract.states import FINAL
@@ -47,7 +49,7 @@ class Batches:
     Args:
         settings: for the limits.
         enqueuer: validates.
-        ledger: accepts.
+        ledger: accepts, and lists.
         follower: waits.
         metrics: counts.
         live_jobs: caps what a client has at once.
@@ -66,6 +68,7 @@ class Batches:
         self._settings = settings
         self._enqueuer = enqueuer
         self._ledger = ledger
+        self._lister = BatchLister(ledger)
         self._follower = follower
         self._metrics = metrics
         self._live_jobs = live_jobs
@@ -104,6 +107,12 @@ class Batches:
         resp.location = batch_path(shown.id)
         if seconds:
             applied(resp, seconds)
+
+    def on_get(self, req: Request, resp: Response) -> None:
+        """List the client's batches, newest first."""
+        answer(resp, 200, self._lister.page(query(req, BatchQuery), req.context.client))
+
+    on_head = on_get
 
     def _read(self, req: Request) -> tuple[bytes, BatchSubmission]:
         """The body, and what it asks for; a line of NDJSON is a job.

@@ -8,10 +8,11 @@ from typing import Any, NoReturn, TextIO
 import click
 import msgspec
 from rich.console import Console
+from rich.table import Column, Table
 
 from api.client import Batch
 from ops.cli.jobs import print_jobs
-from ops.cli.site import open_client
+from ops.cli.site import console, open_client
 from worker.contract.states import State
 
 _MOST = 10_000  # jobs of a batch
@@ -57,6 +58,22 @@ def show(batch_id: Any) -> None:
     """Show a batch: how many of its jobs are in which state."""
     with open_client() as client:
         _show(client.read_batch(str(batch_id)))
+
+
+@batches.command("list")
+@click.option("--state", type=click.Choice(["unfinished", "finished"]))
+@click.option("--tag")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+def list_batches(limit: int, **wanted: str | None) -> None:
+    """List batches, newest first."""
+    table = Table(Column("id", min_width=36), "jobs", "created", "finished", "tags", box=None)
+    with open_client() as client:
+        for batch in client.batches(limit, **{name: value for name, value in wanted.items() if value}):
+            finished = f"{batch.finished_at:%FT%T}" if batch.finished_at else ""
+            table.add_row(
+                batch.id, str(batch.size), f"{batch.created_at:%FT%T}", finished, ", ".join(batch.tags)
+            )
+    console().print(table)
 
 
 @batches.command("jobs")

@@ -1,13 +1,15 @@
 """Batches: jobs submitted together and watched as one."""
 
 from collections.abc import Collection, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, insert, select, text
+from sqlalchemy import Connection, RowMapping, TextClause, insert, select, text
 
 from worker.contract.states import State
+from worker.ledger import jobs
 from worker.ledger.ids import floor_of, time_of
 from worker.ledger.rows import uuid_array
 from worker.ledger.tables import batches
@@ -38,6 +40,54 @@ def find(connection: Connection, batch_id: UUID, client_id: UUID | None = None) 
     if client_id is not None:
         wanted = wanted.where(batches.c.client_id == client_id)
     return connection.execute(wanted).mappings().one_or_none()
+
+
+class BatchFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which batches to show; None: any."""
+
+    client_id: UUID | None = None
+    finished: bool | None = None
+    tag: str | None = None
+    created_after: datetime | None = None  # inclusive, to the millisecond of the id
+    created_before: datetime | None = None  # exclusive
+
+
+_BOUNDS = {
+    "client_id": "client_id = :client_id",
+    "before": "id < :before",
+    "floor": "id >= :floor",
+    "ceiling": "id < :ceiling",
+}
+_OPEN = "finished_at IS NULL"  # the condition of an index of a client's batches
+
+
+def page(connection: Connection, wanted: BatchFilter, size: int, before: UUID | None = None) -> jobs.Page:
+    """Batches, newest first, with their jobs not counted; as `worker.ledger.jobs.page`."""
+    return jobs.paged(connection, *_statement(wanted, size, before), size)
+
+
+def _statement(wanted: BatchFilter, size: int, before: UUID | None) -> tuple[TextClause, dict[str, Any]]:
+    words = {
+        "client_id": wanted.client_id,
+        "before": before,
+        "floor": wanted.created_after and floor_of(wanted.created_after),
+        "ceiling": wanted.created_before and floor_of(wanted.created_before),
+        "tag": wanted.tag,
+    }
+    words = {name: value for name, value in words.items() if value is not None}
+    bounds = [sql for name, sql in _BOUNDS.items() if name in words]
+    conditions = [":tag = ANY(tags)"] if wanted.tag is not None else []
+    if wanted.finished is not None:
+        served = not wanted.finished and wanted.client_id is not None
+        (bounds if served else conditions).append("finished_at IS NOT NULL" if wanted.finished else _OPEN)
+    statement = jobs.PAGE.format(
+        table="batches",
+        columns="id, client_id, size, tags, created_at, finished_at",
+        bounds=" AND ".join(bounds) or "true",
+        conditions=" AND ".join(conditions) or "true",
+    )
+    most = jobs.LOOK if conditions else size + 1
+    return text(statement), words | {"most": most, "size": size + 1}
 
 
 _COUNTS = text(f"SELECT state, count(*) AS jobs FROM jobs WHERE {_MEMBER} GROUP BY state")

@@ -60,7 +60,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Some jobs, and where to go on."""
+    """Some jobs or batches, and where to go on."""
 
     rows: Sequence[Row[Any]]
     before: UUID | None  # None: there are no more
@@ -128,9 +128,9 @@ _CONDITIONS = {
     "tag": ":tag = ANY(tags)",
 }
 
-_PAGE = """
+PAGE = """
     WITH looked AS MATERIALIZED (
-        SELECT {columns} FROM jobs WHERE {bounds} ORDER BY id DESC LIMIT :most
+        SELECT {columns} FROM {table} WHERE {bounds} ORDER BY id DESC LIMIT :most
     ), found AS (
         SELECT * FROM looked WHERE {conditions} ORDER BY id DESC LIMIT :size
     )
@@ -154,6 +154,11 @@ def page(connection: Connection, wanted: JobFilter, size: int, before: UUID | No
         before: only jobs older than this id: where the last page ended.
     """
     statement, words = _statement(wanted, size, before)
+    return paged(connection, statement, words, size)
+
+
+def paged(connection: Connection, statement: TextClause, words: Mapping[str, Any], size: int) -> Page:
+    """What a statement made of `PAGE` finds; its `:size` is one more, to tell whether that is all."""
     connection.execute(_BRIEFLY)
     found = connection.execute(statement, words).all()
     rows = [row for row in found if row.id is not None]
@@ -166,7 +171,8 @@ def _statement(wanted: JobFilter, size: int, before: UUID | None) -> tuple[TextC
     words = _words(wanted) | ({} if before is None else {"before": before})
     conditions = [sql for name, sql in _CONDITIONS.items() if name in words]
     bounds = [sql for name, sql in _BOUNDS.items() if name in words]
-    statement = _PAGE.format(
+    statement = PAGE.format(
+        table="jobs",
         columns=", ".join(column.name for column in _LISTED),
         bounds=" AND ".join(bounds + _of_indexes(wanted)) or "true",
         conditions=" AND ".join(conditions) or "true",

@@ -141,6 +141,17 @@ def test_a_batch_is_watched_listed_and_cancelled(jobyard: Jobyard) -> None:
     assert shown(jobyard("batches", "wait", batch["id"]), status=1)["done"]
 
 
+def test_batches_are_listed_by_tag(jobyard: Jobyard) -> None:
+    made = [
+        shown(jobyard("batches", "submit", "-", "--tag", tag, given=json.dumps([FETCH])))["id"]
+        for tag in ("listed", "listed", "other")
+    ]
+    listed = jobyard("batches", "list", "--tag", "listed", "--state", "unfinished").stdout
+    assert [batch_id in listed for batch_id in made] == [True, True, False]
+    newest = jobyard("batches", "list", "--tag", "listed", "--limit", "1").stdout
+    assert [batch_id in newest for batch_id in made] == [False, True, False]
+
+
 def test_a_batch_that_succeeded_ends_the_command_well(jobyard: Jobyard, worker: FakeWorker) -> None:
     batch = shown(jobyard("batches", "submit", "-", given=json.dumps([FETCH])))
     worker.succeed(worker.claim({"id": batch["job_ids"][0]}), RESULT)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, TextClause, text
 from tests.integration.ledger.situations import CLIENT
 from worker.contract.states import State
 from worker.ledger import artifacts, batches, dispatches, jobs, leases, messages
+from worker.ledger.batches import BatchFilter
 from worker.ledger.ids import new_id
 from worker.ledger.jobs import JobFilter
 
@@ -61,6 +62,15 @@ def test_a_batch_is_counted_by_its_own_index_in_its_own_days(connection: Connect
     scans = [line for line in lines if "using" in line]
     assert all("batch_id" in line for line in scans)
     assert len(scans) <= 3  # its day, the next one near midnight, and the strays
+
+
+@pytest.mark.parametrize(("finished", "index"), [(None, "batches_client "), (False, "batches_client_open ")])
+def test_a_list_of_batches_reads_the_index_that_holds_them(
+    connection: Connection, *, finished: bool | None, index: str
+) -> None:
+    wanted = BatchFilter(client_id=CLIENT, finished=finished)
+    lines = plan_of(connection, *batches._statement(wanted, 10, new_id()))
+    assert [line for line in lines if f"using {index}" in line], lines
 
 
 def test_what_a_client_keeps_uploaded_is_counted_in_an_index(connection: Connection) -> None:
