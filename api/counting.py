@@ -64,7 +64,7 @@ def require_few(body: bytes, *, lines: bool) -> None:
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, _TooMany):
             raise too_many(f"more than {MOST_JOBS}") from None
-        raise refusal(error, "jobs" if lines else "") from None
+        raise refusal(error, _Job if lines else _Batch, "jobs" if lines else "") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return  # which the caller finds out too, and says
 

@@ -28,7 +28,7 @@ def query(req: Request, parameters: type[T]) -> T:
     try:
         asked = msgspec.convert(req.params, parameters, strict=False)
     except msgspec.ValidationError as error:
-        raise invalid(400, refusal(error)) from None
+        raise invalid(400, refusal(error, parameters)) from None
     # What is lax about numbers takes the word null for none at all, and a number for a time.
     for name, word in req.params.items():
         value = getattr(asked, name)

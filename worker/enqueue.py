@@ -184,7 +184,7 @@ class Enqueuer:
         scheduled_at = _utc(submission.scheduled_at, "scheduled_at")
         expires_at = _utc(submission.expires_at, "expires_at")
         if expires_at and scheduled_at:
-            _require(expires_at > scheduled_at, "expires_at", "is before scheduled_at")
+            _require(expires_at > scheduled_at, "expires_at", "is not after scheduled_at")
         return NewJob(
             id=job_id or new_id(),
             client_id=client_id,

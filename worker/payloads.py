@@ -6,7 +6,6 @@ a field that none fits stays open, and with it what the kind would have checked 
 fills the references in checks all of it again.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from uuid import UUID
@@ -15,6 +14,7 @@ import msgspec
 
 from worker.catalog import AnyKind, Catalog
 from worker.contract.extent import DEEPEST, is_shallow, values_in
+from worker.contract.misfits import misfit, shortened, steps_of
 from worker.contract.payload import Payload
 from worker.contract.references import (
     MARK,
@@ -49,28 +49,10 @@ class Refused(ValueError):  # noqa: N818 - reads as what happened
         self.reason = reason
 
 
-# msgspec says where at the end of its message, and which field in its middle; either may quote the client, at
-# any length, so a message is cut before anything else looks at it.
-_LONGEST = 300  # characters of a reason, and of a path
-_AT = " - at `"
-_WHERE = re.compile(r"(?:key` in `)?\$([^`]*)`?")
-_SAID = re.compile(r"([a-z][a-z0-9_]*): ")  # how the checks of a payload itself begin
-_WHICH = re.compile(r"Object (?:contains unknown|missing required) field `(.*)[`…]", re.DOTALL)
-
-
-def refusal(error: msgspec.ValidationError, root: str = "") -> Refused:
-    """What msgspec found wrong, with the path of the field; `root` is where the checked value stands."""
-    reason, _, where = str(error).rpartition(_AT)
-    found = _WHERE.fullmatch(where[:_LONGEST])
-    reason = shortened(reason if found else str(error))
-    named = _WHICH.fullmatch(reason) or _SAID.match(reason)
-    field = root + (found[1] if found else "") + (f".{named[1]}" if named else "")
-    return Refused(field.lstrip("."), reason)
-
-
-def shortened(text: str) -> str:
-    """What may quote a client, at a length that is worth reading."""
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+def refusal(error: msgspec.ValidationError, type_: object, root: str = "") -> Refused:
+    """What msgspec found wrong with a value of a type; `root` is where the value stands."""
+    found = misfit(error, type_)
+    return Refused((root + found.place).lstrip("."), found.reason)
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -116,7 +98,7 @@ class Payloads:
         except BadReference as error:
             raise Refused(shortened(written(error.path)), shortened(error.reason)) from None
         except msgspec.ValidationError as error:
-            raise refusal(error, "payload") from None
+            raise refusal(error, kind.payload_type, "payload") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             # Inside a raw payload only the decoder of its kind looks at the text of strings.
             raise Refused("payload", f"holds text that is no Unicode: {error}") from None
@@ -176,7 +158,7 @@ class Payloads:
         try:
             self._decoders[kind.name].decode(msgspec.json.encode(document))
         except msgspec.ValidationError as error:
-            return refusal(error, "payload")
+            return refusal(error, kind.payload_type, "payload")
         return None
 
 
@@ -190,12 +172,9 @@ def _examples(types: Iterable[msgspec.inspect.Type]) -> Iterator[object]:
     return (example for type_ in types for example in examples(type_))
 
 
-_STEP = re.compile(r"\[([^\]]*)\]|\.([^.\[]*)")
-
-
 def _concerns(field: str, path: Path) -> bool:
     """Whether a complaint about a field is one about a place or about what is inside of it."""
-    steps = [index or name for index, name in _STEP.findall(field)]
+    steps = steps_of(field)
     pairs = zip(steps, path, strict=False)
     return len(steps) >= len(path) and all(step in ("...", str(wanted)) for step, wanted in pairs)
 

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
+from worker.contract.misfits import misfit
 from worker.definitions.complaint import Complaint
 
-_AT = re.compile(r" - at `.*`$", re.DOTALL)
 _SECRET = re.compile(r"(?:.*_)?(?:ur[il]|dsn|pass(?:word|wd)?|secret|token|credentials?|api_?key)")
 _LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*:[^\s/@]+@")
 _NO_SECRETS = "secrets stand in no file; the database of a source is the variable JOBYARD_SOURCE_<NAME>_URL"
@@ -57,7 +57,7 @@ def _misfit(value: object, type_: Any, path: tuple[str, ...]) -> Iterator[Compla
     try:
         msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
-        yield Complaint(path, _reason(error, type_))
+        yield Complaint(path, misfit(error, type_).reason)
 
 
 def _named_parts(type_: Any) -> tuple[Any, type[msgspec.Struct]] | None:
@@ -67,19 +67,3 @@ def _named_parts(type_: Any) -> tuple[Any, type[msgspec.Struct]] | None:
         return None
     name, part = get_args(plain)
     return (name, part) if isinstance(part, type) and issubclass(part, msgspec.Struct) else None
-
-
-def _reason(error: msgspec.ValidationError, type_: Any) -> str:
-    reason = _AT.sub("", str(error))
-    if reason.startswith("Invalid enum value"):
-        return f"{reason}; allowed are: {', '.join(map(str, _words(type_)))}"
-    return reason
-
-
-def _words(type_: Any) -> Iterator[object]:
-    """The values of the literals of which a type is made."""
-    if get_origin(type_) is Literal:
-        yield from get_args(type_)
-    else:
-        for part in get_args(type_):
-            yield from _words(part)

@@ -1,6 +1,5 @@
 """Parameters of statements, reports and templates: their types, and the values that jobs give them."""
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -10,6 +9,8 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Meta
+
+from worker.contract.misfits import misfit
 
 Type = Literal["text", "integer", "number", "boolean", "date", "timestamp", "uuid", "json"]
 
@@ -77,7 +78,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             value = msgspec.convert(given, _TYPES[self.type])
             return _REFINED[self.type](value) if self.type in _REFINED else value
         except msgspec.ValidationError as error:
-            raise ParameterError(_reason(error)) from None
+            raise ParameterError(_reason(error, _TYPES[self.type])) from None
         except UnicodeEncodeError:
             raise ParameterError("holds characters that are no Unicode") from None
 
@@ -170,6 +171,6 @@ _REFINED: Mapping[Type, Callable[[Any], Any]] = MappingProxyType(
 )
 
 
-def _reason(error: msgspec.ValidationError) -> str:
-    reason = re.sub(r" - at `.*`$", "", str(error))
+def _reason(error: msgspec.ValidationError, type_: object) -> str:
+    reason = misfit(error, type_).reason
     return reason[:1].lower() + reason[1:]

@@ -16,6 +16,7 @@ from worker.contract.errors import Fatal
 from worker.contract.states import State
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Claim, ClaimedJob, JobFailure, Outcome
+from worker.payloads import refusal
 from worker.runtime import verdict
 from worker.runtime.attempt import Attempt
 from worker.runtime.attendant import Attendant
@@ -207,10 +208,12 @@ class Runner:
             return verdict.of_error(kind, attempt.job, name, error, self._rng)
 
     def _payload(self, job: ClaimedJob) -> Any:
+        decoder = self._decoders[job.kind]
         try:
-            return self._decoders[job.kind].decode(filled(job, self._ledger))
+            return decoder.decode(filled(job, self._ledger))
         except msgspec.ValidationError as error:
-            raise Fatal(f"the payload does not fit this version of {job.kind}: {error}") from None
+            found = refusal(error, decoder.type, "payload")
+            raise Fatal(f"the payload does not fit this version of {job.kind}: {found}") from None
 
     def _ports_of(self, kind: AnyKind) -> dict[str, Any]:
         return {parameter: self._ports[port] for parameter, port in kind.ports.items()}

@@ -120,7 +120,7 @@ def test_one_bad_job_refuses_them_all_and_each_is_named(caller: Caller) -> None:
     assert problems(answer).keys() == {"jobs[0]", "jobs[1].payload.name", "jobs[2].prio"}
     answer = submit(caller, {"jobs": [HELLO, bad, HELLO, {"kind": "no.such"}]})
     assert problems(answer) == {
-        "jobs[1].payload.name": "Expected `str` of length >= 1",
+        "jobs[1].payload.name": "Expected `string` of length >= 1",
         "jobs[3].kind": "there is no kind 'no.such'; known are test.greet, test.idle",
     }
     assert jobs_of(caller) == 0

@@ -91,7 +91,7 @@ def test_a_file_of_ones_own_stands_for_the_shipped_one_of_that_name(
     [
         ("test.greet", "test.great", "kind: there is no kind 'test.great'; known are test.greet"),
         ('name = "Ada"', "", "payload.name: Object missing required field"),
-        ('name = "Ada"', "name = 7", "payload.name: Expected `str`, got `int`"),
+        ('name = "Ada"', "name = 7", "payload.name: Expected `string`, got `integer`"),
         ('name = "Ada"', 'name = "Ada"\nage = 7', "payload.age: Object contains unknown field"),
         ("0 9 * * MON-FRI", "0 25 * * *", "cron '0 25 [*] [*] [*]': Bad hour"),
         ("Europe/Berlin", "Europe/Atlantis", "timezone 'Europe/Atlantis': not an IANA time zone"),

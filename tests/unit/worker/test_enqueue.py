@@ -88,11 +88,15 @@ def test_two_jobs_have_two_ids_that_ascend() -> None:
     ("payload", "field", "reason"),
     [
         ({}, "payload.to", "missing required field `to`"),
-        ({"to": "Ada", "cc": "Bob"}, "payload.cc", "unknown field `cc`"),
-        ({"to": 3}, "payload.to", "Expected `str`, got `int`"),
+        (
+            {"to": "Ada", "cc": "Bob"},
+            "payload.cc",
+            "unknown field `cc`; there are: to, copies, address, lines",
+        ),
+        ({"to": 3}, "payload.to", "Expected `string`, got `integer`"),
         ({"to": ""}, "payload.to", "length >= 1"),
         ({"to": "Ada", "copies": 6}, "payload.copies", "<= 5"),
-        ({"to": "Ada", "address": {"city": 1}}, "payload.address.city", "Expected `str`, got `int`"),
+        ({"to": "Ada", "address": {"city": 1}}, "payload.address.city", "Expected `string`, got `integer`"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_field(

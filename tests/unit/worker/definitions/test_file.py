@@ -51,22 +51,22 @@ def test_what_is_no_toml(tmp_path: Path, text: str, fault: str) -> None:
             'discription = "x"\n',
             "1: there is no field `discription`; there are: description, statement_timeout, markers, tables",
         ),
-        ("description = 1\n", "1: Expected `str`, got `int`"),
-        ("\nstatement_timeout = 0\n", "2: Expected `float` >= 0.001"),
-        ("statement_timeout = inf\n", "1: Expected `float` <= 86400.0"),
-        ('markers = "nowhere"\n', "1: Expected `str` matching regex"),
-        ('markers = "a.b\\n"\n', "1: Expected `str` matching regex"),
-        ("tables = 1\n", "1: Expected `object`, got `int`"),
+        ("description = 1\n", "1: Expected `string`, got `integer`"),
+        ("\nstatement_timeout = 0\n", "2: Expected `number` >= 0.001"),
+        ("statement_timeout = inf\n", "1: Expected `number` <= 86400.0"),
+        ('markers = "nowhere"\n', "1: Expected `string` matching regex"),
+        ('markers = "a.b\\n"\n', "1: Expected `string` matching regex"),
+        ("tables = 1\n", "1: Expected `object`, got `integer`"),
         ("[tables]\norders = 1\n", "2: expected a table"),
-        ('[tables."a\\"b"]\n', "1: Expected `str` matching regex"),
+        ('[tables."a\\"b"]\n', "1: Expected `string` matching regex"),
         ("[tables.a]\n[tables.b]\nmodes = []\n", "3: Expected `array` of length >= 1"),
         (
             '[tables.a]\n\nmodes = ["append",\n "delete"]\n',
-            "3: Invalid enum value 'delete'; allowed are: append, upsert, replace",
+            "3: Invalid enum value 'delete'; allowed are: append, replace, upsert",
         ),
         ('[tables.a]\nmodes = ["upsert"]\n', "2: upsert needs `key`, the columns of a unique index"),
         ('[tables.a]\nkey = ["id"]\ncolumns = ["name"]\n', "3: must hold the columns of `key`"),
-        ('[tables.a]\nkey = ["id; DROP TABLE x"]\n', "2: Expected `str` matching regex"),
+        ('[tables.a]\nkey = ["id; DROP TABLE x"]\n', "2: Expected `string` matching regex"),
     ],
 )
 def test_a_source(tmp_path: Path, text: str, fault: str) -> None:
@@ -119,21 +119,24 @@ def test_nothing_is_loaded_into_the_ledger(tmp_path: Path) -> None:
         (('"shop"', '"store"'), "1: there is no source 'store'; there are: ledger, shop"),
         (('"shop"', '"ledger"'), "1: no statement runs on the platform's own ledger"),
         ((":id", ":number"), ":number is no parameter"),
-        (("[parameters.id]", "[parameters.id]\nrequired = 1"), "5: Expected `bool`, got `int`"),
+        (("[parameters.id]", "[parameters.id]\nrequired = 1"), "5: Expected `boolean`, got `integer`"),
         (("[parameters.id]", "[parameters.id]\ndefualt = 1"), "5: there is no field `defualt`"),
-        (('"integer"', '"int"'), "5: Invalid enum value 'int'; allowed are: text, integer, number, boolean,"),
-        (('"integer"', '"integer"\ndefault = "x"'), "6: does not fit its own parameter: expected `int`"),
+        (('"integer"', '"int"'), "5: Invalid enum value 'int'; allowed are: boolean, date, integer, json,"),
+        (('"integer"', '"integer"\ndefault = "x"'), "6: does not fit its own parameter: expected `integer`"),
         (('"integer"', '"integer"\ndefault = 5\nmax = 4'), "6: does not fit its own parameter: is greater"),
         (('"integer"', '"integer"\ndefault = 5\nchoices = [1]'), "6: does not fit its own parameter: expec"),
         (('"integer"', '"integer"\nlist = true\ndefault = 1'), "7: does not fit its own parameter: expected"),
-        (('"integer"', '"integer"\nmin = "1"'), "6: does not fit its own parameter: expected `int`"),
+        (('"integer"', '"integer"\nmin = "1"'), "6: does not fit its own parameter: expected `integer`"),
         (('"integer"', '"integer"\n\nmin = 2\nmax = 1'), "7: is greater than `max`"),
-        (('"integer"', '"integer"\nchoices = [1, "2"]'), "6: does not fit its own parameter: expected `int`"),
+        (
+            ('"integer"', '"integer"\nchoices = [1, "2"]'),
+            "6: does not fit its own parameter: expected `integer`",
+        ),
         (
             ('"integer"', '"integer"\nchoices = [1, 9]\nmax = 8'),
             "6: does not fit its own parameter: is greate",
         ),
-        (('"integer"', '"integer"\nmax_length = 0'), "6: Expected `int` >= 1"),
+        (('"integer"', '"integer"\nmax_length = 0'), "6: Expected `integer` >= 1"),
         (('"integer"', '"text"\nmax = "b"'), "6: a text has none"),
         (('"integer"', '"boolean"\nmin = false'), "6: a boolean has none"),
         (('"integer"', '"date"\nmin = "2024-02-30"'), "6: does not fit its own parameter: invalid RFC3339"),
@@ -163,7 +166,9 @@ def test_a_parameter_needs_a_plain_name(tmp_path: Path, name: str) -> None:
 )
 def test_casts_times_and_escaped_colons_are_no_parameters(tmp_path: Path, sql: str) -> None:
     text = f"source = \"shop\"\nsql = '''{sql}'''\n\n[parameters.id]\ntype = \"integer\"\nmin = \"x\"\n"
-    assert of_statement(tmp_path, text) == ["6: does not fit its own parameter: expected `int`, got `str`"]
+    assert of_statement(tmp_path, text) == [
+        "6: does not fit its own parameter: expected `integer`, got `string`"
+    ]
 
 
 @given(st.lists(st.sampled_from([":", "::", "a", "b1", "\\", " ", "'", "1", "ä", "-"])).map("".join))
@@ -187,7 +192,7 @@ def test_a_parameter_that_no_sql_uses_is_a_fault(tmp_path: Path) -> None:
     ("change", "fault"),
     [
         (('title = "Orders"\n', ""), "1: `title` is missing"),
-        (('title = "Orders"', 'title = ""'), "1: Expected `str` of length >= 1"),
+        (('title = "Orders"', 'title = ""'), "1: Expected `string` of length >= 1"),
         (("[tables.orders]", "[tables.Orders]"), "7: 'Orders' is no name"),
         (("charts.days", 'charts."a b"'), "10: 'a b' is no name"),
         (('table = "orders"', 'table = "order"'), "11: there is no table 'order' in this report"),
@@ -195,7 +200,7 @@ def test_a_parameter_that_no_sql_uses_is_a_fault(tmp_path: Path) -> None:
         (('mark = "bar"', "layer = [\n{data = {}}]"), "13: a chart draws its table, and no other data"),
         (
             ("[charts.days]", '[tables.orders.columns.day]\nformat = "money"\n[charts.days]'),
-            "11: Invalid enum value 'money'; allowed are: text, integer,",
+            "11: Invalid enum value 'money'; allowed are: boolean, date,",
         ),
         (("[charts.days]", "[tables.orders.columns.day]\nwidth = 1\n[charts.days]"), "11: there is no field"),
     ],

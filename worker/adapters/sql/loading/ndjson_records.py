@@ -7,6 +7,7 @@ import msgspec
 from worker.adapters.sql.loading.rejections import Rejections
 from worker.adapters.sql.loading.relation import Column, Relation
 from worker.adapters.sql.loading.row import Misfit, Row, encode
+from worker.contract.misfits import misfit
 from worker.contract.ports import LoadRequest
 
 
@@ -55,6 +56,8 @@ class NdjsonRecords:
     def _decode(self, line: bytes) -> Mapping[str, msgspec.Raw]:
         try:
             return self._objects.decode(line)
+        except msgspec.ValidationError as error:
+            raise Misfit(f"is no JSON object: {misfit(error, dict).reason}") from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Misfit(f"is no JSON object: {error}") from None
 

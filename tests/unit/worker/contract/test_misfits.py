@@ -1,0 +1,113 @@
+"""What does not fit a type, as whoever sent the JSON reads it."""
+
+import time
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+from msgspec import Meta
+
+from worker.contract.misfits import Misfit, misfit
+from worker.contract.payload import Payload
+
+
+class Colour(StrEnum):
+    RED = "red"
+    GREEN = "green"
+
+
+class Part(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    colour_of_it: Colour = Colour.RED
+    more: "Part | None" = None
+
+
+class Whole(Payload, frozen=True, kw_only=True):
+    count: int | None = None
+    share: Annotated[float, Meta(ge=0)] = 0
+    flag: bool = False
+    when: datetime | None = None
+    price: Decimal = Decimal(0)
+    file: bytes = b""
+    name: Annotated[str, Meta(pattern="^a$", description="`str`")] = "a"
+    side: Literal["left", "right", 3] = "left"
+    colours: dict[str, list[Colour | None]] = {}  # noqa: RUF012 - msgspec makes a new one for each
+    named: dict[Literal["a"], Part] = {}  # noqa: RUF012 - as above
+    part: Annotated[Part, Meta(description="One.")] | None = None
+
+
+class Left(msgspec.Struct, tag=True, forbid_unknown_fields=True):
+    next: "Left | Right | None" = None
+
+
+class Right(msgspec.Struct, tag=True, forbid_unknown_fields=True):
+    next: "Left | Right | None" = None
+
+
+def found(document: object, type_: object = Whole) -> Misfit:
+    with pytest.raises(msgspec.ValidationError) as error:
+        msgspec.json.decode(msgspec.json.encode(document), type=type_)
+    return misfit(error.value, type_)
+
+
+@pytest.mark.parametrize(
+    ("document", "place", "reason"),
+    [
+        ({"side": "top"}, ".side", "Invalid enum value 'top'; allowed are: 3, left, right"),
+        ({"colours": {"x": ["red", "blue"]}}, ".colours[...][1]",
+         "Invalid enum value 'blue'; allowed are: red, green"),
+        ({"part": {"colourOfIt": "blue"}}, ".part.colourOfIt",
+         "Invalid enum value 'blue'; allowed are: red, green"),
+        ({"part": {"colour": "red"}}, ".part.colour",
+         "Object contains unknown field `colour`; there are: colourOfIt, more"),
+        ({"named": {"b": {}}}, ".named", "Invalid enum value 'b'"),
+    ],
+)  # fmt: skip
+def test_what_there_would_be_is_said(document: object, place: str, reason: str) -> None:
+    assert found(document) == Misfit(place, reason)
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({"count": True}, "Expected `integer | null`, got `boolean`"),
+        ({"count": 1.5}, "Expected `integer | null`, got `number`"),
+        ({"share": -1}, "Expected `number` >= 0.0"),
+        ({"share": []}, "Expected `number`, got `array`"),
+        ({"flag": None}, "Expected `boolean`, got `null`"),
+        ({"when": 1}, "Expected `date-time | null`, got `integer`"),
+        ({"price": {}}, "Expected `number`, got `object`"),
+        ({"file": 1}, "Expected `base64`, got `integer`"),
+        ({"name": "int"}, "Expected `string` matching regex '^a$'"),
+        ({"side": None}, "Expected `integer | string`, got `null`"),
+    ],
+)
+def test_types_have_the_names_of_json(document: object, reason: str) -> None:
+    assert found(document).reason == reason
+
+
+def test_the_value_itself_has_no_path() -> None:
+    assert found([]) == Misfit("", "Expected `object`, got `array`")
+
+
+@pytest.mark.parametrize("told", ["Expected `str`, got `int`", ", got `int`", "; allowed are: all"])
+def test_what_a_client_wrote_is_repeated_as_it_is(told: str) -> None:
+    assert f"'{told}'" in found({"side": told}).reason
+    assert f"`{told}`" in found({told: 1}).reason
+
+
+def test_what_there_would_be_is_said_behind_a_long_value_too() -> None:
+    reason = found({"side": "x" * 1_000_000}).reason
+    assert len(reason) < 400
+    assert reason.endswith("…; allowed are: 3, left, right")
+
+
+def test_a_path_through_unions_of_themselves_costs_no_time() -> None:
+    deep: dict[str, Any] = {"type": "Left", "x": 1}
+    for _ in range(50):
+        deep = {"type": "Right", "next": deep}
+    started = time.process_time()
+    assert found(deep, Left | Right).reason == "Object contains unknown field `x`; there are: next"
+    assert time.process_time() - started < 2.0

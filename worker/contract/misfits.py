@@ -1,0 +1,87 @@
+"""What does not fit its type, in the words of JSON: where, and why.
+
+msgspec speaks of Python's types, and does not say which values or fields there would be; whoever sent JSON
+knows neither.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from types import MappingProxyType
+from typing import NamedTuple
+
+import msgspec
+from msgspec.inspect import Type
+
+from worker.contract.shapes import fields, reach, values
+
+# msgspec says where at the end of its message, and which field in its middle; either may quote the client, at
+# any length, so a message is cut before anything else looks at it.
+_LONGEST = 300  # characters of a reason, and of a path
+_AT = " - at `"
+_WHERE = re.compile(r"(?:key` in `)?\$([^`]*)`?")
+_STEP = re.compile(r"\[([^\]]*)\]|\.([^.\[]*)")
+_SAID = re.compile(r"([a-z][a-z0-9_]*): ")  # how the checks of a payload itself begin
+_WHICH = re.compile(r"Object (?:contains unknown|missing required) field `(.*)[`…]", re.DOTALL)
+
+# Types as JSON calls them, and formats of strings as JSON Schema does; other names are the same there.
+_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "bool": "boolean",
+        "bytes": "base64",
+        "datetime": "date-time",
+        "decimal": "number",
+        "float": "number",
+        "int": "integer",
+        "str": "string",
+    }
+)
+_TYPES = re.compile(r"(?:^Expected|, got) `[a-z |]+`")
+_NAME = re.compile("|".join(_NAMES))
+
+
+class Misfit(NamedTuple):
+    """Something that does not fit."""
+
+    place: str  # its path from the checked value on: `.tags[0]`; empty: the value itself
+    reason: str
+
+
+def misfit(error: msgspec.ValidationError, root: object) -> Misfit:
+    """What msgspec found wrong with a value.
+
+    Args:
+        error: what it raised.
+        root: the type that the whole value should have had.
+    """
+    reason, _, where = str(error).rpartition(_AT)
+    found = _WHERE.fullmatch(where[:_LONGEST])
+    reason = shortened(reason if found else str(error))
+    place = found[1] if found else ""
+    named = _WHICH.fullmatch(reason) or _SAID.match(reason)
+    return Misfit(place + (f".{named[1]}" if named else ""), _told(reason, reach(root, steps_of(place))))
+
+
+def steps_of(place: str) -> list[str]:
+    """The steps of a path; `...` stands for a name that msgspec does not tell."""
+    return [index or name for index, name in _STEP.findall(place)]
+
+
+def shortened(text: str) -> str:
+    """What may quote a client, at a length that is worth reading."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _told(reason: str, types: Iterable[Type]) -> str:
+    if reason.startswith("Expected `"):
+        return _TYPES.sub(lambda found: _NAME.sub(lambda name: _NAMES[name[0]], found[0]), reason)
+    if reason.startswith("Invalid enum value "):
+        return reason + _listed("allowed are", map(values, types))
+    if reason.startswith("Object contains unknown field "):
+        return reason + _listed("there are", map(fields, types))
+    return reason
+
+
+def _listed(words: str, found: Iterable[Iterable[object]]) -> str:
+    listed = ", ".join(dict.fromkeys(map(str, chain.from_iterable(found))))
+    return f"; {words}: {listed}" if listed else ""
