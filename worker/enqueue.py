@@ -344,7 +344,7 @@ def _linked(job: NewJob, known: Mapping[UUID, Followed], payloads: Payloads | No
                 f"after[{place}]", f"it has {before.state} already, so this one could never begin; retry it"
             )
     if payloads is not None:
-        payloads.check_results(job.takes, {after: known[after].kind for after in job.after})
+        payloads.check_results(job.kind, job.takes, {after: known[after].kind for after in job.after})
     unmet = [after for after in job.after if known[after].state is not State.SUCCEEDED]
     return msgspec.structs.replace(job, unmet=unmet)
 

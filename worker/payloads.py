@@ -14,7 +14,8 @@ import msgspec
 
 from worker.catalog import AnyKind, Catalog
 from worker.contract.extent import DEEPEST, is_shallow, values_in
-from worker.contract.misfits import misfit, shortened, steps_of
+from worker.contract.forms import forms, meet
+from worker.contract.misfits import UNKNOWN, misfit, shortened, steps_of
 from worker.contract.payload import Payload
 from worker.contract.references import (
     MARK,
@@ -103,20 +104,21 @@ class Payloads:
             # Inside a raw payload only the decoder of its kind looks at the text of strings.
             raise Refused("payload", f"holds text that is no Unicode: {error}") from None
 
-    def check_results(self, taken: Iterable[Taken], kinds: Mapping[UUID, str]) -> None:
-        """Check that the results which an accepted payload takes can exist.
+    def check_results(self, kind: str, taken: Iterable[Taken], kinds: Mapping[UUID, str]) -> None:
+        """Check that the results which an accepted payload takes can exist, and stand where they are to.
 
         Args:
+            kind: whose payload it is.
             taken: of the payload.
             kinds: of the other jobs; what one makes that is not among them is not looked at.
 
         Raises:
-            Refused: the kind of another job has no such result.
+            Refused: the kind of another job has no such result, or one that never fits.
         """
         for each in taken:
-            kind = self._catalog.get(kinds.get(each.job, ""))
-            if kind is not None:
-                _check_result(kind, each)
+            other = self._catalog.get(kinds.get(each.job, ""))
+            if other is not None:
+                _check_result(self._catalog[kind], other, each)
 
     def _checked(
         self,
@@ -147,7 +149,7 @@ class Payloads:
             if refused is None:
                 return
             path = next((path for path in chosen if _concerns(refused.field, path)), None)
-            if path is None or references[path].artifact is not None:
+            if path is None or references[path].artifact is not None or refused.reason.startswith(UNKNOWN):
                 raise refused
             try:
                 chosen[path] = next(others[path])
@@ -179,13 +181,22 @@ def _concerns(field: str, path: Path) -> bool:
     return len(steps) >= len(path) and all(step in ("...", str(wanted)) for step, wanted in pairs)
 
 
-def _check_result(kind: AnyKind, taken: Taken) -> None:
+def _check_result(kind: AnyKind, other: AnyKind, taken: Taken) -> None:
     where = shortened(written(taken.path))
-    if kind.result_type is None:
-        raise Refused(where, f"result: {kind.name} has no result")
-    if not reach(kind.result_type, taken.pointer):
-        name = shortened("/" + "/".join(taken.pointer))
-        raise Refused(where, f"result: the result of {kind.name} has no {name}")
+    if other.result_type is None:
+        raise Refused(where, f"result: {other.name} has no result")
+    pointer = shortened("".join(f"/{token}" for token in taken.pointer))
+    found = reach(other.result_type, taken.pointer)
+    if not found:
+        raise Refused(where, f"result: the result of {other.name} has no {pointer}")
+    expected, made = forms(reach(kind.payload_type, taken.path)), forms(found)
+    if not meet(expected, made):
+        what = f"{pointer or 'the result'} of {other.name} is `{_either(made)}`"
+        raise Refused(where, f"result: Expected `{_either(expected)}`, and {what}")
+
+
+def _either(names: Iterable[str] | None) -> str:
+    return " | ".join(sorted(names or ()))
 
 
 def _require_few_values(content: bytes) -> None:

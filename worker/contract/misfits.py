@@ -36,6 +36,8 @@ _NAMES: Mapping[str, str] = MappingProxyType(
         "str": "string",
     }
 )
+UNKNOWN = "Object contains unknown field "  # how msgspec says so
+
 _TYPES = re.compile(r"(?:^Expected|, got) `[a-z |]+`")
 _NAME = re.compile("|".join(_NAMES))
 
@@ -77,7 +79,7 @@ def _told(reason: str, types: Iterable[Type]) -> str:
         return _TYPES.sub(lambda found: _NAME.sub(lambda name: _NAMES[name[0]], found[0]), reason)
     if reason.startswith("Invalid enum value "):
         return reason + _listed("allowed are", map(values, types))
-    if reason.startswith("Object contains unknown field "):
+    if reason.startswith(UNKNOWN):
         return reason + _listed("there are", map(fields, types))
     return reason
 

@@ -41,9 +41,20 @@ def examples(type_: inspect.Type) -> Iterator[Any]:
         yield next(iter(type_.cls)).value
 
 
+def choices(type_: inspect.Type) -> Iterator[inspect.Type]:
+    """The types of a union, without their constraints."""
+    if isinstance(type_, inspect.Metadata):
+        yield from choices(type_.type)
+    elif isinstance(type_, inspect.UnionType):
+        for choice in type_.types:
+            yield from choices(choice)
+    else:
+        yield type_
+
+
 def values(type_: inspect.Type) -> Iterator[object]:
     """The values that a type lists, where it has no others of their kind."""
-    for choice in _choices(type_):
+    for choice in choices(type_):
         if isinstance(choice, inspect.LiteralType):
             yield from choice.values
         elif isinstance(choice, inspect.EnumType):
@@ -52,23 +63,12 @@ def values(type_: inspect.Type) -> Iterator[object]:
 
 def fields(type_: inspect.Type) -> Iterator[str]:
     """The names of the fields that a type's objects have."""
-    for choice in _choices(type_):
+    for choice in choices(type_):
         if isinstance(choice, inspect.StructType):
             yield from (field.encode_name for field in choice.fields)
 
 
 _type_info = lru_cache(maxsize=256)(inspect.type_info)  # a millisecond for a large type
-
-
-def _choices(type_: inspect.Type) -> Iterator[inspect.Type]:
-    """The types of a union, without their constraints."""
-    if isinstance(type_, inspect.Metadata):
-        yield from _choices(type_.type)
-    elif isinstance(type_, inspect.UnionType):
-        for choice in type_.types:
-            yield from _choices(choice)
-    else:
-        yield type_
 
 
 def _inside(type_: inspect.Type, step: str | int) -> Iterator[inspect.Type]:

@@ -135,6 +135,7 @@ def test_a_payload_takes_a_result(caller: Caller, worker: FakeWorker, settle: Se
         ({"name": {"$from": "x", "result": "/text"}}, "payload.name"),
         ({"name": {"$from": "a", "result": "/nothing"}}, "payload.name"),
         ({"name": {"$from": "a", "result": "text"}}, "payload.name"),
+        ({"name": {"$from": "a", "result": ""}}, "payload.name"),
         ({"name": {"$from": "a", "result": "/text"}, "times": 99}, "payload.times"),
     ],
 )

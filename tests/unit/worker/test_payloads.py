@@ -54,6 +54,12 @@ def test_an_artifact_is_refused_where_none_can_stand() -> None:
     )
 
 
+def test_a_reference_is_refused_where_there_is_no_field() -> None:
+    url = {"$from": "fetch", "result": "/url"}
+    found = refused("web.fetch", {"url": url, "more": url})
+    assert (found.field, "there are: url, method" in found.reason) == ("payload.more", True)
+
+
 def test_a_result_may_stand_in_any_field() -> None:
     url = {"$from": "fetch", "result": "/url"}
     assert check("web.fetch", {"url": url, "timeout": {"$from": "fetch", "result": "/status"}}).refers
@@ -110,13 +116,41 @@ def test_references_stand_among_few_values() -> None:
 )
 def test_a_pointer_must_lead_somewhere_in_the_others_result(pointer: str, reason: str | None) -> None:
     checked = check(
-        "email.send", {"to": ["a@b.example"], "subject": "s", "text": {"$from": "fetch", "result": pointer}}
+        "report.render", {"report": "sales", "params": {"x": {"$from": "fetch", "result": pointer}}}
     )
     if reason is None:
-        PAYLOADS.check_results(checked.takes, {FETCH: "web.fetch"})
+        PAYLOADS.check_results("report.render", checked.takes, {FETCH: "web.fetch"})
     else:
         with pytest.raises(Refused, match=reason):
-            PAYLOADS.check_results(checked.takes, {FETCH: "web.fetch"})
+            PAYLOADS.check_results("report.render", checked.takes, {FETCH: "web.fetch"})
+
+
+@pytest.mark.parametrize(
+    ("field", "pointer", "reason"),
+    [
+        ("timeout", "/status", None),  # a whole number is a number
+        ("max_bytes", "/seconds", None),  # and a number may be whole
+        ("body", "/url", None),  # text, or nothing
+        ("headers", "/headers", None),
+        ("timeout", "/url", "Expected `number`, and /url of web.fetch is `string`"),
+        ("body", "/status", "Expected `string`, and /status of web.fetch is `integer`"),
+        ("headers", "/redirects", "Expected `object`, and /redirects of web.fetch is `integer`"),
+        ("expected_statuses", "", "Expected `array`, and the result of web.fetch is `object`"),
+        ("method", "/headers", "Expected `string`, and /headers of web.fetch is `object`"),
+    ],
+)
+def test_a_result_must_be_of_a_type_that_its_field_takes(
+    field: str, pointer: str, reason: str | None
+) -> None:
+    takes = check(
+        "web.fetch", {"url": "https://example.com/", field: {"$from": "fetch", "result": pointer}}
+    ).takes
+    if reason is None:
+        PAYLOADS.check_results("web.fetch", takes, {FETCH: "web.fetch"})
+        return
+    with pytest.raises(Refused) as found:
+        PAYLOADS.check_results("web.fetch", takes, {FETCH: "web.fetch"})
+    assert (found.value.field, found.value.reason) == (f"payload.{field}", f"result: {reason}")
 
 
 @pytest.mark.parametrize(
