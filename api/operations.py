@@ -39,6 +39,7 @@ _NO_RIGHT = (
 )
 _TOO_MANY = "Too many requests with this key, or too many live jobs of its client."
 _MORE_THAN_MAY_LIVE = "or these are more jobs than a client may have at once (`more-than-may-live`)."
+_AGAIN = "What is run again keeps its id, and has no `expires_at` any more."
 _NO_JOB = "This client has no such job."
 _NO_BATCH = "This client has no such batch."
 _UNFIT = "A field cannot be accepted, the filter is empty, or takes too long to look for (`list-too-slow`)"
@@ -87,6 +88,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             name="retryJobs",
             summary="Run all of one's failed and cancelled jobs again that fit a filter",
             scope=Scope.SUBMIT,
+            description=_AGAIN,
             answers={200: ("How many were meant, and how many changed.", Acted)},
             problems={
                 422: f"{_UNFIT}; {_MORE_THAN_MAY_LIVE}",
@@ -162,6 +164,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             name="retryJob",
             summary="Run a failed or cancelled job again",
             scope=Scope.SUBMIT,
+            description=_AGAIN,
             answers={
                 202: (
                     "Queued again, with one more attempt; scheduled, if it never began and must still wait.",

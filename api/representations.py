@@ -83,7 +83,9 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: Annotated[int, Meta(description="Runs in all; lost and handed-back ones do not count.")]
     created_at: Annotated[Time, Meta(description="When it was accepted.")]
     scheduled_at: Annotated[Time | None, Meta(description="Not before this time.")] = None
-    expires_at: Annotated[Time | None, Meta(description="Not started by then, it fails.")] = None
+    expires_at: Annotated[
+        Time | None, Meta(description="Not started by then, it fails; a retry clears it.")
+    ] = None
     started_at: Annotated[Time | None, Meta(description="Of the last attempt.")] = None
     finished_at: Annotated[Time | None, Meta(description="When it reached its final state.")] = None
     cancel_requested_at: Annotated[

@@ -82,7 +82,9 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     scheduled_at: Annotated[
         Moment | None, Meta(description="Not before this time (RFC 3339, with an offset).")
     ] = None
-    expires_at: Annotated[Moment | None, Meta(description="A job not started by then ends failed.")] = None
+    expires_at: Annotated[
+        Moment | None, Meta(description="A job not started by then ends failed; a time to come.")
+    ] = None
     max_attempts: Annotated[
         Annotated[int, Meta(ge=1, le=100)] | None,
         Meta(description="Runs in all, the first included; unset: the kind's number."),
@@ -295,8 +297,8 @@ def accept(
         admit: called with the client and the number of jobs once all else is well; may refuse by raising.
 
     Raises:
-        RefusedJobs: one comes after what is no job of the client's or can never succeed, or refers to a
-            result that there cannot be. The transaction must be rolled back, here and below.
+        RefusedJobs: one comes after what is no job of the client's or can never succeed, refers to a result
+            that there cannot be, or has expired. The transaction must be rolled back, here and below.
         Standing: another job holds the unique key of one.
     """
     own = {job.id: Followed(job.id, job.kind, State.SCHEDULED) for job in jobs}
@@ -333,6 +335,8 @@ def _all_linked(
 
 
 def _linked(job: NewJob, known: Mapping[UUID, Followed], payloads: Payloads | None) -> NewJob:
+    # Not in `prepare`: a repetition under its Idempotency-Key may well come later than that.
+    _require(job.expires_at is None or job.expires_at > datetime.now(UTC), "expires_at", "is in the past")
     if not job.after:
         return job
     for place, after in enumerate(job.after):

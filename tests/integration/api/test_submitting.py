@@ -8,8 +8,10 @@ from falcon.testing import TestClient
 from sqlalchemy import text
 
 from api.app import Deps, create_app
+from tests.awaiting import eventually
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakePublisher, FakeWorker
+from tests.integration.api.test_batches import problems, submit
 from worker import catalog
 from worker.contract.states import Priority
 from worker.ledger import clients
@@ -146,6 +148,27 @@ def test_a_submission_that_cannot_be_accepted_names_its_field(
     assert error["field"] == field
     assert error["reason"]
     assert jobs_in(ledger, caller) == 0
+
+
+def test_a_job_that_could_not_start_in_time_any_more_is_refused(caller: Caller, ledger: Ledger) -> None:
+    past = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
+    late = {"kind": "test.idle", "expires_at": past}
+    assert problems(caller.submit(late)) == {"expires_at": "is in the past"}
+    assert problems(submit(caller, {"jobs": [{"kind": "test.idle"}, late]})) == {
+        "jobs[1].expires_at": "is in the past"
+    }
+    assert jobs_in(ledger, caller) == 0
+
+
+def test_a_repetition_that_comes_after_expires_at_is_answered_as_ever(
+    caller: Caller,
+) -> None:
+    moment = datetime.now(UTC) + timedelta(seconds=1)
+    soon = {"kind": "test.idle", "expires_at": moment.isoformat()}
+    job = caller.accepted(soon, Idempotency_Key="abc")
+    eventually(lambda: datetime.now(UTC) > moment)
+    assert caller.accepted(soon, Idempotency_Key="abc")["id"] == job["id"]
+    assert problems(caller.submit(soon)).keys() == {"expires_at"}
 
 
 def test_an_unknown_kind_is_answered_with_the_known_ones(caller: Caller) -> None:
