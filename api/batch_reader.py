@@ -54,4 +54,4 @@ def parse_batch_id(text: str) -> UUID:
 
 def no_such_batch() -> Problem:
     """The same answer for an unknown batch and for another client's."""
-    return Problem(404, "there is no such batch")
+    return Problem(404, "there is no such batch", code="no-such-batch")

@@ -15,7 +15,7 @@ from msgspec import Meta
 from api.bodies import decode
 from api.cooperation import breathe
 from api.counting import MOST_JOBS
-from api.errors import FieldError, Problem
+from api.errors import FieldError, Problem, invalid
 from worker.enqueue import Enqueuer, JobName, KindNotAllowed, Refused, Submission, Tag
 from worker.ledger.clients import Client
 from worker.ledger.ids import new_id
@@ -100,7 +100,6 @@ def refusal(problems: Mapping[int, Refused]) -> Problem:
         422,
         f"{len(told)} of the jobs cannot be accepted{more}; none was",
         code="invalid-fields",
-        title="Some fields cannot be accepted",
         errors=[_error(place, problems[place]) for place in told],
     )
 
@@ -199,7 +198,7 @@ def _names(wishes: Mapping[int, BatchJob], ids: Sequence[UUID], problems: Proble
 def _refuse_cycles(wishes: Mapping[int, BatchJob], problems: Problems) -> None:
     links = sum(len(wish.after) for wish in wishes.values())
     if links > MOST_LINKS:
-        raise Problem(422, f"the jobs have {links} entries in `after`; a batch may have {MOST_LINKS}")
+        raise invalid(422, Refused("jobs", f"have {links} entries in `after`; a batch may have {MOST_LINKS}"))
     places = {wish.name: place for place, wish in wishes.items() if wish.name is not None}
     if not links or not places:
         return

@@ -65,9 +65,14 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     except msgspec.ValidationError as error:
         raise refusal(error, decoder.type) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(400, f"the body is no JSON: {error}" if body else "the body is empty") from None
+        raise malformed(f"the body is no JSON: {error}" if body else "the body is empty") from None
     except RecursionError:
-        raise Problem(400, "the body is nested too deeply") from None
+        raise malformed("the body is nested too deeply") from None
+
+
+def malformed(detail: str) -> Problem:
+    """The problem of a body that should be JSON, and is none that can be read."""
+    return Problem(400, detail, code="malformed-json")
 
 
 def _receive(req: Request) -> bytes:

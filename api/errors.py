@@ -1,6 +1,6 @@
 """Errors as a client reads them: one problem document for each, whoever raised it (RFC 9457).
 
-A problem whose `type` is `about:blank` means just its status; the others are told apart by their type.
+They are told apart by their types (`api.problem_types`), and where these are `about:blank` by their status.
 Details name what the client sent wrong, never what broke inside.
 """
 
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.applications import App, Params, Request, Response
+from api.problem_types import BLANK, TITLES, uri
 from worker.contract.scopes import Scope
 from worker.contract.states import State
 from worker.enqueue import KindNotAllowed, Refused, UnknownKind
@@ -48,9 +49,10 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     type: Annotated[
         str,
         Meta(
-            description="`about:blank` where the status says it all, else one of `urn:jobyard:…`, for"
-            " programs to tell problems apart.",
-            examples=["about:blank", "urn:jobyard:invalid-fields"],
+            description="For programs to tell problems apart. `about:blank` means just the status; "
+            + "; ".join(f"`{uri(code)}`: {title}" for code, title in TITLES.items())
+            + ".",
+            examples=[BLANK, *map(uri, TITLES)],
         ),
     ]
     title: Annotated[str, Meta(description="Of the type.", examples=["Some fields cannot be accepted"])]
@@ -72,8 +74,7 @@ class Problem(falcon.HTTPError):
     Args:
         status: of HTTP.
         detail: what is wrong with this request.
-        code: the last part of the type; empty: the status says it all.
-        title: of the type, where it has one of its own.
+        code: the last part of the type (`api.problem_types`); empty: the status says it all.
         headers: of the answer.
         members: further members of the document.
     """
@@ -84,12 +85,12 @@ class Problem(falcon.HTTPError):
         detail: str,
         *,
         code: str = "",
-        title: str | None = None,
         headers: dict[str, str] | None = None,
         **members: Any,
     ) -> None:
-        super().__init__(status, title=title or _phrase(status), description=detail, headers=headers)
-        self.type = f"urn:jobyard:{code}" if code else "about:blank"
+        title = TITLES[code] if code else _phrase(status)
+        super().__init__(status, title=title, description=detail, headers=headers)
+        self.type = uri(code)
         self.members: dict[str, Any] = members
 
 
@@ -100,7 +101,6 @@ def invalid(status: int, refused: Refused) -> Problem:
         status,
         f"{field}: {refused.reason}",
         code="invalid-fields",
-        title="Some fields cannot be accepted",
         errors=[FieldError(field, refused.reason)],
     )
 
@@ -111,7 +111,6 @@ def scope_missing(scope: Scope | None, detail: str) -> Problem:
         403,
         detail,
         code="scope-missing",
-        title="The key does not have the scope for this",
         headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},  # RFC 6750, 3.1
         scope=scope,
     )
@@ -135,7 +134,7 @@ def document(error: falcon.HTTPError, request_id: str | None) -> bytes:
     members = error.members if isinstance(error, Problem) else {}
     return msgspec.json.encode(
         ProblemDocument(
-            type=error.type if isinstance(error, Problem) else "about:blank",
+            type=error.type if isinstance(error, Problem) else BLANK,
             title=error.title if isinstance(error, Problem) else _phrase(error.status_code),
             status=error.status_code,
             detail=error.description or _ADVICE.get(error.status_code),
@@ -152,9 +151,7 @@ def _serialize(req: Request, resp: Response, error: falcon.HTTPError) -> None:
 
 def _refused(_req: Request, _resp: Response, error: Refused, _params: Params) -> None:
     if isinstance(error, UnknownKind):
-        problem = Problem(
-            422, error.reason, code="unknown-kind", title="There is no such kind", known=error.known
-        )
+        problem = Problem(422, error.reason, code="unknown-kind", known=error.known)
         problem.members["errors"] = [FieldError(error.field, error.reason)]
         raise problem
     if isinstance(error, KindNotAllowed):
@@ -169,7 +166,6 @@ def _not_allowed(error: KindNotAllowed) -> Problem:
         403,
         error.reason,
         code="kind-not-allowed",
-        title="The key may not submit this kind",
         headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'},  # RFC 6750, section 3.1
         allowed=list(error.rights.patterns),
     )

@@ -85,6 +85,5 @@ def listing() -> Iterator[None]:
                 "too much had to be looked at for this filter; ask for a shorter time (`created_after`,"
                 " `created_before`), or for a kind or a tag that fewer have",
                 code="list-too-slow",
-                title="Looking for the jobs took too long",
             ) from error
         raise

@@ -13,7 +13,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from api.applications import Request
-from api.errors import Problem
+from api.errors import Problem, invalid
+from worker.enqueue import Refused
 from worker.ledger import idempotency
 
 # The draft's form is a string of RFC 8941 (section 3.3.3); many clients send it bare.
@@ -67,7 +68,9 @@ def pruned_is_conflict(noun: str) -> Iterator[None]:
         yield
     except Problem as problem:
         raise Problem(
-            409, f"this Idempotency-Key stands for a {noun} that was pruned since; take a new key"
+            409,
+            f"this Idempotency-Key stands for a {noun} that was pruned since; take a new key",
+            code="idempotency-key-pruned",
         ) from problem
 
 
@@ -76,7 +79,6 @@ def _reused() -> Problem:
         422,
         "this Idempotency-Key was used with another request before",
         code="idempotency-key-reused",
-        title="The Idempotency-Key belongs to another request",
     )
 
 
@@ -85,7 +87,7 @@ def _parse(header: str) -> str:
     key = _ESCAPED.sub(r"\1", quoted[1]) if quoted else header
     well_formed = quoted or (not header.startswith('"') and _BARE.fullmatch(header))
     if not well_formed or not 1 <= len(key) <= _LONGEST:
-        raise Problem(400, f"Idempotency-Key must be 1 to {_LONGEST} printable ASCII characters")
+        raise invalid(400, Refused("Idempotency-Key", f"is not 1 to {_LONGEST} printable ASCII characters"))
     return key
 
 

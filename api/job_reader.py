@@ -69,4 +69,4 @@ def parse_job_id(text: str) -> UUID:
 
 def no_such_job() -> Problem:
     """The same answer for an unknown job and for another client's, so that ids cannot be probed."""
-    return Problem(404, "there is no such job")
+    return Problem(404, "there is no such job", code="no-such-job")

@@ -117,7 +117,6 @@ class LiveJobs:
             f"these are {jobs} jobs, and a client may have {self._cap} that have not ended; ask for fewer at"
             " once",
             code="more-than-may-live",
-            title="More jobs than a client may have",
         )
 
     def _too_many(self, live: int) -> Problem:
@@ -126,7 +125,6 @@ class LiveJobs:
             f"this client has about {live} jobs that have not ended, and may have {self._cap}; wait for some"
             " of them, or cancel them",
             code="too-many-live-jobs",
-            title="The client has too many live jobs",
             headers={"Retry-After": str(round(self._pause))},
         )
 

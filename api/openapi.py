@@ -13,6 +13,7 @@ from api.callbacks import ANSWERS, EVENTS, HEADERS, Callback
 from api.errors import MEDIA_TYPE, FieldError, ProblemDocument
 from api.operation import REQUEST_ID, Header, Operation
 from api.operations import OPERATIONS
+from api.problem_types import TITLES, uri
 from api.schemas import REFERENCE, Schema, Schemas, portable
 from worker.catalog import Catalog
 
@@ -20,6 +21,7 @@ PATH = "/openapi.json"
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _FIELD = re.compile(r"{(\w+)}")
+_CODE = re.compile(r"`([a-z-]+)`")
 _BYTES = "application/octet-stream"
 _KEY = "key"
 _CALLBACK = "{$request.body#/callback}"  # a runtime expression (OpenAPI 3.1, section 4.8.20.4)
@@ -204,12 +206,13 @@ def _problems(operation: Operation) -> Params:
 
 
 def _problem(status: int, meaning: str) -> object:
-    """An example of a problem."""
-    refused = status == HTTPStatus.UNPROCESSABLE_ENTITY
+    """An example of a problem: of the first type that its meaning names."""
+    code = next((word for word in _CODE.findall(meaning) if word in TITLES), "")
+    refused = code == "invalid-fields" and status == HTTPStatus.UNPROCESSABLE_ENTITY
     return msgspec.to_builtins(
         ProblemDocument(
-            type="urn:jobyard:invalid-fields" if refused else "about:blank",
-            title="Some fields cannot be accepted" if refused else HTTPStatus(status).phrase,
+            type=uri(code),
+            title=TITLES[code] if code else HTTPStatus(status).phrase,
             status=status,
             detail="payload.url: Object missing required field `url`" if refused else meaning,
             request_id=str(REQUEST_ID.example),

@@ -88,7 +88,7 @@ _LIMITS = (
 
 # Any request can meet these; so can any that needs a key, and any that has a body.
 _EVERYWHERE = {
-    400: "The request is malformed.",
+    400: "The request is malformed (`invalid-fields`, `malformed-json`).",
     405: "Another method of this path, which the resource does not know.",
     414: "The request line is too long.",
     417: "It expects what is not known here.",
@@ -97,9 +97,9 @@ _EVERYWHERE = {
     503: "The ledger does not answer, or the process stops; try again.",
 }
 _WITH_KEY = {
-    401: "There is no API key, or it is not good.",
-    403: "The key does not have the scope for this.",
-    429: "Too many requests with this key.",
+    401: "There is no API key (`key-missing`), or it is not good (`key-not-good`).",
+    403: "The key does not have the scope for this (`scope-missing`).",
+    429: "Too many requests with this key (`rate-limited`).",
 }
 _WITH_BODY = {
     408: "The body did not come in time.",

@@ -34,18 +34,27 @@ from worker.enqueue import Submission
 Route = tuple[str, str]  # template, method
 
 _NO_RIGHT = (
-    "The key does not have the scope for this, or it may not submit this kind (`kind-not-allowed`); `allowed`"
-    " tells what it may submit."
+    "The key does not have the scope for this (`scope-missing`), or it may not submit this kind"
+    " (`kind-not-allowed`); `allowed` tells what it may submit."
 )
-_TOO_MANY = "Too many requests with this key, or too many live jobs of its client."
+_TOO_MANY = (
+    "Too many requests with this key (`rate-limited`), or too many live jobs of its client"
+    " (`too-many-live-jobs`)."
+)
 _MORE_THAN_MAY_LIVE = "or these are more jobs than a client may have at once (`more-than-may-live`)."
 _AGAIN = "What is run again keeps its id, and has no `expires_at` any more."
-_NO_JOB = "This client has no such job."
-_NO_BATCH = "This client has no such batch."
-_UNFIT = "A field cannot be accepted, the filter is empty, or takes too long to look for (`list-too-slow`)"
+_NO_JOB = "This client has no such job (`no-such-job`)."
+_NO_BATCH = "This client has no such batch (`no-such-batch`)."
+_UNFIT = (
+    "A field cannot be accepted or the filter is empty (`invalid-fields`), or it takes too long to look for"
+    " (`list-too-slow`)"
+)
 _ACT_PROBLEMS = {422: f"{_UNFIT}."}
 _FILE = {200: ("The file.", None), 206: ("The part that was asked for.", None), 304: ("Unchanged.", None)}
-_FILE_PROBLEMS = {404: "This client has no such artifact.", 416: "The range begins behind the end."}
+_FILE_PROBLEMS = {
+    404: "This client has no such artifact (`no-such-artifact`).",
+    416: "The range begins behind the end.",
+}
 
 OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
     {
@@ -60,9 +69,10 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             sent={200: (CONTENT_LOCATION,), 202: (LOCATION,)},
             problems={
                 403: _NO_RIGHT,
-                409: "The job that the Idempotency-Key stands for was pruned.",
+                409: "The job that the Idempotency-Key stands for was pruned (`idempotency-key-pruned`).",
                 429: _TOO_MANY,
-                422: "A field cannot be accepted, or the Idempotency-Key came with another request.",
+                422: "A field cannot be accepted (`invalid-fields`), there is no such kind"
+                " (`unknown-kind`), or the Idempotency-Key came with another request (`idempotency-key-reused`).",
             },
             headers=(IDEMPOTENCY_KEY, PREFER),
             body=Submission,
@@ -104,9 +114,10 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             sent={202: (LOCATION,)},
             problems={
                 403: _NO_RIGHT,
-                409: "The batch that the Idempotency-Key stands for was pruned.",
-                422: "Some jobs cannot be accepted, `errors` tells which; or the Idempotency-Key came with"
-                f" another request; {_MORE_THAN_MAY_LIVE}",
+                409: "The batch that the Idempotency-Key stands for was pruned (`idempotency-key-pruned`).",
+                422: "Some jobs cannot be accepted (`invalid-fields`), `errors` tells which; or the"
+                " Idempotency-Key came with another request (`idempotency-key-reused`);"
+                f" {_MORE_THAN_MAY_LIVE}",
                 429: _TOO_MANY,
             },
             headers=(IDEMPOTENCY_KEY, PREFER),
@@ -158,7 +169,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
                 202: ("It runs, and its worker is asked to stop; it may still finish first.", Job),
             },
             sent={202: (LOCATION, RETRY_AFTER)},
-            problems={404: _NO_JOB, 409: "It succeeded or failed already."},
+            problems={404: _NO_JOB, 409: "It succeeded or failed already (`already-ended`)."},
         ),
         ("/v1/jobs/{job_id}/retry", "post"): Operation(
             name="retryJob",
@@ -175,7 +186,8 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             problems={
                 403: _NO_RIGHT,
                 404: _NO_JOB,
-                409: "It is in another state, its payload was pruned, or another job holds its unique key.",
+                409: "It is in another state (`not-failed`), its payload was pruned (`payload-pruned`), or"
+                " another job holds its unique key (`unique-key-held`).",
                 429: _TOO_MANY,
             },
         ),

@@ -21,6 +21,7 @@ from gunicorn.util import close, write
 from gunicorn.workers.ggevent import GeventWorker
 
 from api.pace import Pace
+from api.problem_types import BLANK
 
 if TYPE_CHECKING:
     from api.wsgi import Api
@@ -162,7 +163,7 @@ def _close(server: Any) -> None:
 
 
 def _problem(status: HTTPStatus) -> bytes:
-    body = json.dumps({"type": "about:blank", "title": status.phrase, "status": status}).encode()
+    body = json.dumps({"type": BLANK, "title": status.phrase, "status": status}).encode()
     head = (
         f"HTTP/1.1 {status} {status.phrase}\r\n"
         "Content-Type: application/problem+json\r\n"

@@ -72,7 +72,7 @@ class Authentication:
             return
         given = _BEARER.fullmatch(req.get_header("Authorization") or "")
         if given is None:
-            raise _unauthorized("send an API key: Authorization: Bearer jy_...", "Bearer")
+            raise _unauthorized("key-missing", "send an API key: Authorization: Bearer jy_...", "Bearer")
         if not is_key(given[1]):
             raise _no_good_key()
         req.context.client = self._client_of(given[1])
@@ -127,8 +127,9 @@ def _digest(key: str) -> bytes:
 
 
 def _no_good_key() -> Problem:
-    return _unauthorized("the API key is unknown, revoked or expired", 'Bearer error="invalid_token"')
+    detail = "the API key is unknown, revoked or expired"
+    return _unauthorized("key-not-good", detail, 'Bearer error="invalid_token"')
 
 
-def _unauthorized(detail: str, challenge: str) -> Problem:
-    return Problem(401, detail, headers={"WWW-Authenticate": challenge})
+def _unauthorized(code: str, detail: str, challenge: str) -> Problem:
+    return Problem(401, detail, code=code, headers={"WWW-Authenticate": challenge})

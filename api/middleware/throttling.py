@@ -39,6 +39,5 @@ def _too_many(standing: Standing) -> Problem:
         429,
         f"this key may send {standing.quota} requests in {standing.window} s",
         code="rate-limited",
-        title="Too many requests with this key",
         headers={"Retry-After": str(standing.seconds)},
     )

@@ -14,11 +14,12 @@ from api import representations
 from api.answers import answer, leave_out_known
 from api.applications import Request, Response
 from api.bodies import chunks
-from api.errors import Problem
+from api.errors import Problem, invalid
 from api.identifiers import parse_id
 from api.queries import query
 from api.ranges import Part, wanted_part
 from api.upload_cap import UploadCap
+from worker.enqueue import Refused
 from worker.ledger import artifacts
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
@@ -219,9 +220,9 @@ def _open(storage: Storage, artifact: Artifact) -> BinaryIO:
 def _media_type(req: Request) -> str:
     given = req.content_type or "application/octet-stream"
     if not _MEDIA_TYPE.fullmatch(given):
-        raise Problem(400, "Content-Type is no media type")
+        raise invalid(400, Refused("Content-Type", "is no media type"))
     return given
 
 
 def _no_such_artifact() -> Problem:
-    return Problem(404, "there is no such artifact")
+    return Problem(404, "there is no such artifact", code="no-such-artifact")

@@ -14,7 +14,7 @@ from api.applications import Request, Response
 from api.batch_lister import BatchLister, BatchQuery
 from api.batch_reader import find_batch, parse_batch_id
 from api.batching import BatchSubmission, Prepared, prepare, refusal
-from api.bodies import JSON, NDJSON, chunks, decode, media_type
+from api.bodies import JSON, NDJSON, chunks, decode, malformed, media_type
 from api.cooperation import breathe
 from api.counting import MOST_JOBS, require_few, too_many
 from api.errors import Problem
@@ -246,9 +246,9 @@ def _lines(body: bytes) -> list[msgspec.Raw]:
     try:
         jobs = _LINES.decode_lines(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(400, f"the body is no NDJSON: {error}") from None
+        raise malformed(f"the body is no NDJSON: {error}") from None
     except RecursionError:
-        raise Problem(400, "the body is nested too deeply") from None
+        raise malformed("the body is nested too deeply") from None
     if not 1 <= len(jobs) <= MOST_JOBS:
         raise too_many(len(jobs))
     return jobs

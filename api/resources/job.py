@@ -63,7 +63,7 @@ class Cancel:
             self._follower.waiters.wake([str(wanted)])
             answer_job(req, resp, 200, job)
         elif job.state in FINAL:
-            raise Problem(409, f"the job has {job.state} already", state=job.state)
+            raise _conflict("already-ended", f"the job has {job.state} already", job)
         else:
             answer_accepted(req, resp, job)
 
@@ -96,10 +96,13 @@ class Retry:
 
 
 def _not_again(job: Job) -> Problem:
-    if job.state in FINAL - {State.SUCCEEDED} and job.payload is not None:
-        return Problem(409, "another job holds its unique key by now", state=job.state)
-    if job.state in FINAL - {State.SUCCEEDED}:
-        return Problem(409, "the job's payload was pruned, so it cannot run again", state=job.state)
-    return Problem(
-        409, f"only a failed or cancelled job can run again, this one is {job.state}", state=job.state
-    )
+    if job.state not in FINAL - {State.SUCCEEDED}:
+        detail = f"only a failed or cancelled job can run again, this one is {job.state}"
+        return _conflict("not-failed", detail, job)
+    if job.payload is None:
+        return _conflict("payload-pruned", "the job's payload was pruned, so it cannot run again", job)
+    return _conflict("unique-key-held", "another job holds its unique key by now", job)
+
+
+def _conflict(code: str, detail: str, job: Job) -> Problem:
+    return Problem(409, detail, code=code, state=job.state)

@@ -49,12 +49,12 @@ def problem(http: TestClient, path: str = "/", method: str = "GET") -> dict[str,
 
 
 def test_a_problem_has_its_type_and_members(http: TestClient, resource: Raising) -> None:
-    resource.error = errors.Problem(409, "no", code="some-conflict", title="A conflict", state="failed")
+    resource.error = errors.Problem(409, "no", code="already-ended", state="failed")
     document = problem(http)
     del document["request_id"]
     assert document == {
-        "type": "urn:jobyard:some-conflict",
-        "title": "A conflict",
+        "type": "urn:jobyard:already-ended",
+        "title": "The job has ended already",
         "status": 409,
         "detail": "no",
         "state": "failed",

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import falcon.inspect
@@ -9,8 +10,10 @@ import msgspec
 import pytest
 from openapi_spec_validator import validate
 
+import api
 from api.applications import App
 from api.operations import OPERATIONS
+from api.problem_types import TITLES, uri
 from api.resources.kinds import KindDescription
 from tests.unit.api.kinds import CATALOG
 
@@ -53,6 +56,30 @@ def test_what_can_be_read_can_be_asked_for_its_head(app: App) -> None:
     for route in falcon.inspect.inspect_routes(app):
         methods = {method.method for method in route.methods}
         assert ("GET" in methods) == ("HEAD" in methods), route.path
+
+
+def test_every_type_of_problem_is_described(document: Mapping[str, Any]) -> None:
+    readme = (Path(api.__file__).parent / "README.md").read_text()
+    paths = json.dumps(document["paths"])
+    for code in TITLES:
+        assert f"`{code}`" in paths
+        assert (
+            uri(code)
+            in document["components"]["schemas"]["ProblemDocument"]["properties"]["type"]["examples"]
+        )
+        assert f":{code}`" in readme
+
+
+def test_a_problem_is_shown_with_the_type_that_it_has(document: Mapping[str, Any]) -> None:
+    answers = document["paths"]["/v1/jobs/{job_id}/cancel"]["post"]["responses"]
+    shown = {
+        status: answers[status]["content"]["application/problem+json"]["example"] for status in ("404", "405")
+    }
+    assert (shown["404"]["type"], shown["404"]["title"]) == (
+        "urn:jobyard:no-such-job",
+        "There is no such job",
+    )
+    assert (shown["405"]["type"], shown["405"]["title"]) == ("about:blank", "Method Not Allowed")
 
 
 def test_it_tells_where_a_keys_rights_may_not_reach(document: Mapping[str, Any]) -> None:
