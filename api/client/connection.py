@@ -75,7 +75,20 @@ T = TypeVar("T")
 
 
 class Unreachable(Exception):  # noqa: N818 - a condition that callers expect
-    """The API did not answer."""
+    """The API did not answer.
+
+    Args:
+        url: of the API.
+        error: what happened instead.
+    """
+
+    def __init__(self, url: str, error: Exception) -> None:
+        cause = getattr(error, "reason", None) or error  # of the last repetition
+        super().__init__(
+            f"{url} does not answer ({type(cause).__name__}): look whether the platform is up"
+            " (`jobyard status`; `jobyard up` starts one), and whether it listens there (the client's `url`,"
+            " which commands take from JOBYARD_API_URL)"
+        )
 
 
 class ApiError(Exception):
@@ -179,7 +192,7 @@ class Connection:
             with closing(answer):
                 yield answer
         except urllib3.exceptions.HTTPError as error:
-            raise Unreachable(type(error).__name__) from error
+            raise Unreachable(self._url, error) from error
 
 
 def _problem(body: bytes) -> Mapping[str, Any]:

@@ -77,9 +77,7 @@ def open_client() -> Iterator[Client]:
     try:
         with Client(url, key) as client:
             yield client
-    except Unreachable as error:
-        raise click.ClickException(f"{url} does not answer: {error}") from None
-    except ApiError as error:
+    except (Unreachable, ApiError) as error:
         raise click.ClickException(str(error)) from None
 
 

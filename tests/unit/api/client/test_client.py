@@ -201,9 +201,13 @@ def test_a_file_is_written_once_it_is_whole(site: Site, client: Client, tmp_path
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_nobody_there_is_said_so() -> None:
-    with Client("http://127.0.0.1:1", "jy_test") as client, pytest.raises(Unreachable):
+def test_nobody_there_is_said_so_and_what_to_look_at() -> None:
+    with Client("http://127.0.0.1:1", "jy_test") as client, pytest.raises(Unreachable) as unreachable:
         client.job("an-id")
+    said = str(unreachable.value)
+    assert said.startswith("http://127.0.0.1:1 does not answer (NewConnectionError): ")
+    assert "`jobyard up`" in said
+    assert "JOBYARD_API_URL" in said
 
 
 def test_an_upload_is_deleted_once(site: Site, client: Client) -> None:
