@@ -18,10 +18,10 @@ _SELDOM = 60  # seconds, at most, between two looks at one that is due later
 
 
 def answer(resp: Response, status: int, body: object) -> None:
-    """Answer with JSON."""
+    """Answer with JSON, and a last newline for those who read it in a terminal."""
     resp.status = status
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = msgspec.json.encode(body)
+    resp.data = msgspec.json.encode(body) + b"\n"
 
 
 def answer_job(req: Request, resp: Response, status: int, job: Job) -> None:

@@ -36,11 +36,12 @@ _RETRY_AFTER = "2"  # seconds: an outage of the ledger is a restart or a failove
 _OUTAGES = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 
 
-class FieldError(msgspec.Struct, frozen=True):
+class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
     """One field that cannot be accepted."""
 
     field: Annotated[str, Meta(description="Its path.", examples=["payload.url"])]
     reason: Annotated[str, Meta(description="What is wrong with it.")]
+    line: Annotated[int | None, Meta(description="Where its job stands, counted from 1, in NDJSON.")] = None
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -132,16 +133,15 @@ def install(app: App, keyed: Collection[str] = ()) -> None:
 def document(error: falcon.HTTPError, request_id: str | None) -> bytes:
     """The problem document of an error."""
     members = error.members if isinstance(error, Problem) else {}
-    return msgspec.json.encode(
-        ProblemDocument(
-            type=error.type if isinstance(error, Problem) else BLANK,
-            title=error.title if isinstance(error, Problem) else _phrase(error.status_code),
-            status=error.status_code,
-            detail=error.description or _ADVICE.get(error.status_code),
-            request_id=request_id,
-            **members,
-        )
+    told = ProblemDocument(
+        type=error.type if isinstance(error, Problem) else BLANK,
+        title=error.title if isinstance(error, Problem) else _phrase(error.status_code),
+        status=error.status_code,
+        detail=error.description or _ADVICE.get(error.status_code),
+        request_id=request_id,
+        **members,
     )
+    return msgspec.json.encode(told) + b"\n"
 
 
 def _serialize(req: Request, resp: Response, error: falcon.HTTPError) -> None:

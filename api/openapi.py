@@ -33,8 +33,8 @@ _ABOUT = """\
 Submit jobs, follow them, and read their results.
 
 A job that was accepted (202) is never lost, and always ends in a state that can be read here. What can be
-read by GET can be asked for by HEAD; OPTIONS tells a resource's methods. Times are RFC 3339 in UTC. Every
-error is a problem document (RFC 9457) with the id under which the log knows the request.
+read by GET can be asked for by HEAD; OPTIONS tells a resource's methods, and needs no key. Times are RFC 3339
+in UTC. Every error is a problem document (RFC 9457) with the id under which the log knows the request.
 
 A job is `scheduled` until it is due, `queued` until a worker claims it, `running`, perhaps `retrying` until
 its next attempt is due, and in the end `succeeded`, `failed` or `cancelled`. These three are final, but for a

@@ -72,7 +72,8 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
                 409: "The job that the Idempotency-Key stands for was pruned (`idempotency-key-pruned`).",
                 429: _TOO_MANY,
                 422: "A field cannot be accepted (`invalid-fields`), there is no such kind"
-                " (`unknown-kind`), or the Idempotency-Key came with another request (`idempotency-key-reused`).",
+                " (`unknown-kind`), or the Idempotency-Key came with another request"
+                " (`idempotency-key-reused`).",
             },
             headers=(IDEMPOTENCY_KEY, PREFER),
             body=Submission,

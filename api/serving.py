@@ -163,7 +163,7 @@ def _close(server: Any) -> None:
 
 
 def _problem(status: HTTPStatus) -> bytes:
-    body = json.dumps({"type": BLANK, "title": status.phrase, "status": status}).encode()
+    body = json.dumps({"type": BLANK, "title": status.phrase, "status": status}).encode() + b"\n"
     head = (
         f"HTTP/1.1 {status} {status.phrase}\r\n"
         "Content-Type: application/problem+json\r\n"

@@ -68,8 +68,8 @@ class Authentication:
         Raises:
             Problem: 401, there is no key, or it is not, or no longer, good.
         """
-        if getattr(resource, "public", False):
-            return
+        if getattr(resource, "public", False) or req.method == "OPTIONS":
+            return  # which methods there are the description tells anybody too
         given = _BEARER.fullmatch(req.get_header("Authorization") or "")
         if given is None:
             raise _unauthorized("key-missing", "send an API key: Authorization: Bearer jy_...", "Bearer")

@@ -14,12 +14,13 @@ from api.applications import Request, Response
 from api.batch_lister import BatchLister, BatchQuery
 from api.batch_reader import find_batch, parse_batch_id
 from api.batching import BatchSubmission, Prepared, prepare, refusal
-from api.bodies import JSON, NDJSON, chunks, decode, malformed, media_type
+from api.bodies import JSON, NDJSON, chunks, decode, media_type
 from api.cooperation import breathe
 from api.counting import MOST_JOBS, require_few, too_many
 from api.errors import Problem
 from api.follower import Follower
 from api.idempotency import IdempotencyKey, idempotency_key, pruned_is_conflict, remembered
+from api.lines import jobs_in, numbered
 from api.live_jobs import Cap
 from api.metrics import Metrics
 from api.preferences import applied, preferred_wait
@@ -40,7 +41,6 @@ _SLICE = 500  # jobs that one transaction cancels
 _POLL = "1"  # seconds between two looks at a batch that is under way
 
 _BATCHES = msgspec.json.Decoder(BatchSubmission)
-_LINES = msgspec.json.Decoder(msgspec.Raw)
 
 
 class Batches:
@@ -76,6 +76,10 @@ class Batches:
     def on_post(self, req: Request, resp: Response) -> None:
         """Accept all jobs of a batch in one transaction, or none; the beat dispatches them."""
         body, wish = self._read(req)
+        with numbered(body, len(wish.jobs)) if media_type(req) == NDJSON else nullcontext():
+            self._submit(req, resp, body, wish)
+
+    def _submit(self, req: Request, resp: Response, body: bytes, wish: BatchSubmission) -> None:
         key = idempotency_key(req, body)
         seconds = preferred_wait(req, self._settings.api_max_wait)
         client: Client = req.context.client
@@ -126,7 +130,10 @@ class Batches:
         require_few(body, lines=media_type(req) == NDJSON)
         if media_type(req) == JSON:
             return body, decode(body, _BATCHES)
-        return body, BatchSubmission(jobs=_lines(body))
+        jobs = jobs_in(body)
+        if not 1 <= len(jobs) <= MOST_JOBS:
+            raise too_many(len(jobs))
+        return body, BatchSubmission(jobs=jobs)
 
     def _accept(
         self, batch: NewBatch, jobs: list[NewJob], key: IdempotencyKey | None
@@ -240,15 +247,3 @@ def _answer(req: Request, resp: Response, status: int, batch: Batch) -> None:
     answer(resp, status, batch)
     if not batch.done:
         resp.set_header("Retry-After", _POLL)
-
-
-def _lines(body: bytes) -> list[msgspec.Raw]:
-    try:
-        jobs = _LINES.decode_lines(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise malformed(f"the body is no NDJSON: {error}") from None
-    except RecursionError:
-        raise malformed("the body is nested too deeply") from None
-    if not 1 <= len(jobs) <= MOST_JOBS:
-        raise too_many(len(jobs))
-    return jobs

@@ -126,6 +126,27 @@ def test_one_bad_job_refuses_them_all_and_each_is_named(caller: Caller) -> None:
     assert jobs_of(caller) == 0
 
 
+def test_a_bad_job_is_told_with_its_line(caller: Caller) -> None:
+    bad = msgspec.json.encode({"kind": "no.such"})
+    orphan = msgspec.json.encode(HELLO | {"after": [unknown_id()]})
+    good = msgspec.json.encode(HELLO)
+    for body, told in (
+        (b"\n".join((good, b"", bad, bad)), [("jobs[1].kind", 3), ("jobs[2].kind", 4)]),
+        (b"\r\n".join((good, orphan)), [("jobs[1].after[0]", 2)]),
+        (b" ".join((good, bad)), [("jobs[1].kind", None)]),  # all in one
+    ):
+        answer = caller.call("POST", "/v1/batches", {"Content-Type": NDJSON}, body=body)
+        assert [(error["field"], error.get("line")) for error in answer.json["errors"]] == told
+
+
+@pytest.mark.parametrize("body", [b'{}\n\n{"a": x}\n{}', b'{}\n{}\n{"a"\n'])
+def test_what_is_no_json_is_told_with_its_line(caller: Caller, body: bytes) -> None:
+    answer = caller.call("POST", "/v1/batches", {"Content-Type": NDJSON}, body=body)
+    assert answer.status_code == 400
+    assert answer.json["type"] == "urn:jobyard:malformed-json"
+    assert "in line 3: " in answer.json["detail"]
+
+
 def test_of_very_many_bad_jobs_the_first_are_named(caller: Caller) -> None:
     answer = submit(caller, {"jobs": [{"kind": "no.such"}] * 500})
     found = problems(answer)

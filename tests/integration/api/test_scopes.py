@@ -48,6 +48,10 @@ def test_the_refusal_names_the_scope(new_caller: NewCaller) -> None:
 def test_what_is_no_operation_is_answered_as_ever(http: TestClient, caller: Caller) -> None:
     assert caller.call("DELETE", "/v1/jobs").status_code == 405
     assert caller.call("OPTIONS", "/v1/jobs").status_code == 200
+    for headers in ({}, {"Authorization": "Bearer jy_none"}):
+        answer = http.simulate_options("/v1/jobs", headers=headers)
+        assert (answer.status_code, answer.headers["Allow"]) == (200, "GET, HEAD, POST")
+    assert http.simulate_options("/v1/none").status_code == 404
     assert http.simulate_get("/v1/none").status_code == 404
 
 

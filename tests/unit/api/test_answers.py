@@ -53,6 +53,12 @@ def test_an_unfinished_job_says_when_to_ask_again(
     assert resp.get_header("Retry-After") == seconds
 
 
+def test_an_answer_ends_its_line() -> None:
+    resp = falcon.Response()
+    answer(resp, 200, {"a": 1})
+    assert resp.data == b'{"a":1}\n'
+
+
 def test_an_answer_that_the_client_has_is_left_out_with_its_type() -> None:
     first = falcon.Response()
     answer(first, 200, {"a": 1})

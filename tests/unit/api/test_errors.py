@@ -42,6 +42,7 @@ def http(resource: Raising) -> TestClient:
 def problem(http: TestClient, path: str = "/", method: str = "GET") -> dict[str, Any]:
     answer = http.simulate_request(method, path)
     assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.text.endswith("}\n")
     document: dict[str, Any] = answer.json
     assert document["status"] == answer.status_code
     assert document["request_id"] == answer.headers["X-Request-Id"]

@@ -1,0 +1,54 @@
+"""NDJSON: a batch that comes as one job a line, and the lines of what is wrong with it, counted from 1."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+from msgspec.structs import replace
+
+from api.bodies import malformed
+from api.errors import FieldError, Problem
+
+_LINES = msgspec.json.Decoder(msgspec.Raw)
+_BYTE = re.compile(r"\(byte (\d+)\)$")  # where msgspec found what is no JSON
+_PLACE = re.compile(r"jobs\[(\d+)\]")
+
+
+def jobs_in(body: bytes) -> list[msgspec.Raw]:
+    """What stands in the lines that are not empty.
+
+    Raises:
+        Problem: 400, it is no JSON.
+    """
+    try:
+        return _LINES.decode_lines(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        found = _BYTE.search(str(error))
+        until = int(found[1]) if found else len(body.rstrip())
+        line = body.count(b"\n", 0, until) + 1
+        raise malformed(f"the body is no NDJSON, in line {line}: {error}") from None
+    except RecursionError:
+        raise malformed("the body is nested too deeply") from None
+
+
+@contextmanager
+def numbered(body: bytes, jobs: int) -> Iterator[None]:
+    """Tell of jobs that cannot be accepted in which lines they stand.
+
+    Args:
+        body: as it came.
+        jobs: found in it; where they are not one a line, no line is told.
+    """
+    try:
+        yield
+    except Problem as problem:
+        lines = [number for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
+        if len(lines) == jobs and "errors" in problem.members:
+            problem.members["errors"] = [_numbered(error, lines) for error in problem.members["errors"]]
+        raise
+
+
+def _numbered(error: FieldError, lines: list[int]) -> FieldError:
+    place = _PLACE.match(error.field)
+    return replace(error, line=lines[int(place[1])]) if place else error
