@@ -32,6 +32,8 @@ def test_nothing_is_shown_without_a_good_key(http: TestClient, path: str, given:
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert "jy_unknown" not in answer.text
+    code = "key-not-good" if given == "Bearer jy_unknown" else "key-missing"
+    assert answer.json["type"] == f"urn:jobyard:{code}"
 
 
 def test_the_scheme_may_be_written_in_any_case(http: TestClient, caller: Caller) -> None:

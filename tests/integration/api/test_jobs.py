@@ -63,6 +63,7 @@ def test_an_unknown_job_another_clients_and_no_id_are_answered_alike(new_caller:
         for method, more in (("GET", ""), ("POST", "/cancel"), ("POST", "/retry"))
     ]
     assert {answer.status_code for answer in answers} == {404}
+    assert {answer.json["type"] for answer in answers} == {"urn:jobyard:no-such-job"}
     assert len({answer.text for answer in answers}) == 1
     assert owner.job(foreign)["state"] == "queued"
 
@@ -124,6 +125,7 @@ def test_a_job_that_ended_otherwise_cannot_be_cancelled(caller: Caller, worker: 
     for job, state in ((done, "succeeded"), (failed, "failed")):
         answer = caller.post(f"/v1/jobs/{job['id']}/cancel")
         assert (answer.status_code, answer.json["state"]) == (409, state)
+        assert answer.json["type"] == "urn:jobyard:already-ended"
 
 
 # ── running again ─────────────────────────────────────────────────────────────────────────────────────
@@ -147,6 +149,15 @@ def test_a_failed_job_runs_again_under_its_id(caller: Caller, worker: FakeWorker
     assert caller.job(job["id"])["attempt"] == 2
 
 
+def test_a_job_that_expired_runs_again_without_its_expiry(
+    caller: Caller, ledger: Ledger, tomorrow: str
+) -> None:
+    job = caller.accepted({"kind": "test.idle", "expires_at": tomorrow})
+    set_state(ledger, job, "state = 'failed', finished_at = now(), expires_at = now()")
+    again = caller.post(f"/v1/jobs/{job['id']}/retry").json
+    assert (again["state"], again["expires_at"]) == ("queued", None)
+
+
 def test_a_cancelled_job_runs_again(caller: Caller) -> None:
     job = caller.accepted()
     caller.post(f"/v1/jobs/{job['id']}/cancel")
@@ -160,6 +171,7 @@ def test_no_other_job_runs_again(caller: Caller, worker: FakeWorker) -> None:
     for job, state in ((queued, "queued"), (done, "succeeded")):
         answer = caller.post(f"/v1/jobs/{job['id']}/retry")
         assert (answer.status_code, answer.json["state"]) == (409, state)
+        assert answer.json["type"] == "urn:jobyard:not-failed"
 
 
 def test_a_job_whose_payload_was_pruned_cannot_run_again(
@@ -169,8 +181,7 @@ def test_a_job_whose_payload_was_pruned_cannot_run_again(
     worker.fail(worker.claim(job), "no")
     set_state(ledger, job, "payload = NULL")
     answer = caller.post(f"/v1/jobs/{job['id']}/retry")
-    assert answer.status_code == 409
-    assert "pruned" in answer.json["detail"]
+    assert (answer.status_code, answer.json["type"]) == (409, "urn:jobyard:payload-pruned")
     assert caller.job(job["id"])["payload"] is None
 
 

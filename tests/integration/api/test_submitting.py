@@ -260,7 +260,8 @@ def test_a_key_whose_job_was_pruned_says_so(caller: Caller, ledger: Ledger) -> N
     job = caller.accepted(Idempotency_Key="abc")
     with ledger.write() as connection:
         connection.execute(text("DELETE FROM jobs WHERE id = :id"), {"id": job["id"]})
-    assert caller.submit(Idempotency_Key="abc").status_code == 409
+    answer = caller.submit(Idempotency_Key="abc")
+    assert (answer.status_code, answer.json["type"]) == (409, "urn:jobyard:idempotency-key-pruned")
 
 
 def test_requests_and_accepted_jobs_are_counted(caller: Caller, deps: Deps) -> None:

@@ -59,7 +59,7 @@ def test_a_job_whose_key_another_one_holds_cannot_run_again(caller: Caller) -> N
     caller.post(f"/v1/jobs/{first['id']}/cancel")
     second = caller.accepted(UNIQUE)
     answer = caller.post(f"/v1/jobs/{first['id']}/retry")
-    assert answer.status_code == 409
+    assert (answer.status_code, answer.json["type"]) == (409, "urn:jobyard:unique-key-held")
     assert "unique key" in answer.json["detail"]
     caller.post(f"/v1/jobs/{second['id']}/cancel")
     assert caller.post(f"/v1/jobs/{first['id']}/retry").status_code == 202

@@ -125,7 +125,7 @@ def test_a_link_out_of_the_folder_is_not_followed(write: Write, tmp_path: Path) 
         ("nix", {}, "there is no template 'nix'"),
         ("../welcome", {}, "there is no template"),
         ("welcome", {}, "the template 'welcome': the parameter 'name' is missing"),
-        ("welcome", {"name": 1}, "the template 'welcome': name: expected `str`"),
+        ("welcome", {"name": 1}, "the template 'welcome': name: expected `string`"),
         ("welcome", {"name": "a", "nix": 1}, "the template 'welcome': there is no parameter 'nix'"),
     ],
 )
