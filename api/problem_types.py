@@ -30,6 +30,7 @@ TITLES: Mapping[str, str] = MappingProxyType(
         "list-too-slow": "Looking for the jobs took too long",
         "more-than-may-live": "More jobs than a client may have",
         "too-many-live-jobs": "The client has too many live jobs",
+        "too-many-uploads": "The client keeps too many uploads",
         "rate-limited": "Too many requests with this key",
     }
 )

@@ -71,6 +71,5 @@ class UploadCap:
             " (DELETE /v1/artifacts/{artifact_id}), or wait: a file is taken away"
             f" {self.retention / _DAY:.3g} days after its upload",
             code="too-many-uploads",
-            title="The client keeps too many uploads",
             headers={"Retry-After": _RETRY_AFTER},
         )
