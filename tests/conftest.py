@@ -34,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """One more than processors, for most tests wait for processes; what is slow keeps its own busy."""
     return None if config.option.markexpr == "slow" else (os.cpu_count() or 1) + 1

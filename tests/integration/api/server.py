@@ -18,7 +18,7 @@ import msgspec
 from worker.settings import Settings
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 30.0  # seconds: a test that gets there fails
+PATIENCE = 60.0  # seconds: a test that gets there fails
 
 
 @dataclass(frozen=True)

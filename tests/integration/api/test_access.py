@@ -108,7 +108,7 @@ def test_whoever_tries_keys_holds_up_other_strangers_alone(
     def slow(connection: Connection, key: str) -> clients.Client | None:
         if key.startswith("jy_AAA"):
             looked.release()
-            go_on.wait(30)
+            go_on.wait(60)
         return clients.client_of_key(connection, key)
 
     monkeypatch.setattr(authentication, "client_of_key", slow)
@@ -124,7 +124,7 @@ def test_whoever_tries_keys_holds_up_other_strangers_alone(
     made_up = [f"jy_AAA{number:040}" for number in range(2)]
     with ThreadPoolExecutor() as threads:
         tried = [threads.submit(ask, key) for key in made_up]
-        assert all(looked.acquire(timeout=10) for _ in made_up)
+        assert all(looked.acquire(timeout=60) for _ in made_up)
         assert ask(caller.key).status_code == 200
         turned_away = ask(new_caller().key)
         go_on.set()
@@ -178,7 +178,7 @@ def test_a_request_is_logged_once_and_without_what_the_client_sent(caller: Calle
     )
     caller.get("/v1/jobs?tag=confidential", X_Request_Id="abc")
     logger.remove(sink)
-    (line,) = lines
+    (line,) = (line for line in lines if line.get("request_id") == "abc")  # others log in this process too
     assert isinstance(line.pop("ms"), float)
     assert line == {
         "event": "request",

@@ -294,7 +294,7 @@ def test_a_client_can_wait_for_the_batch_that_it_submits(
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(submit, caller, {"jobs": [HELLO]}, Prefer="wait=25")
         eventually(lambda: caller.get("/v1/jobs").json["jobs"])
-        assert deps.waiters._events
+        eventually(lambda: deps.waiters._events)
         worker.succeed(worker.claim(caller.get("/v1/jobs").json["jobs"][0]), {"text": "hello"})
         settle()
         answer = waiting.result()

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -123,19 +123,32 @@ def test_a_redis_that_does_not_answer_is_waited_for_once_a_second_at_most(limite
     with socket.create_server(("127.0.0.1", 0)) as silent:
         lame = limiter("1000/minute", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         lame.hit(uuid4())
+        assert _connects(silent) > 0
         began = time.monotonic()
         for _ in range(100):
             lame.hit(uuid4())
-        assert time.monotonic() - began < 0.9  # one more try would be 0.25 s
+        assert _connects(silent) <= time.monotonic() - began
+
+
+def _connects(server: socket.socket) -> int:
+    """How many clients came since the last look."""
+    server.settimeout(0)
+    count = 0
+    with suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+            count += 1
+    return count
 
 
 def test_redis_counts_again_when_it_is_back(limiter: NewLimiter, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = limiter(), limiter()
     key = uuid4()
-    monkeypatch.setattr(one, "_ask_again_at", time.monotonic() + 0.3)  # as after a failure
+    monkeypatch.setattr(one, "_ask_again_at", time.monotonic() + 3600)  # as after a failure
     assert one.hit(key).remaining == 2
     two.hit(key)
-    assert eventually(lambda: one.hit(uuid4()) and not one._ask_again_at, 5)
+    monkeypatch.setattr(one, "_ask_again_at", time.monotonic())
+    assert eventually(lambda: one.hit(uuid4()) and not one._ask_again_at)
     assert one.hit(key).remaining == 1
 
 
@@ -294,4 +307,4 @@ def test_it_counts_by_itself_while_somebody_submits(capped: Caller, live: LiveJo
     live.start()
     eventually(lambda: not live._asked.is_set())
     capped.accepted()
-    eventually(lambda: live._counted.get(capped.client.id) == 1, 10)
+    eventually(lambda: live._counted.get(capped.client.id) == 1)

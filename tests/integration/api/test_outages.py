@@ -165,7 +165,7 @@ def test_where_all_connections_are_taken_a_request_is_told_to_come_back_soon(
     with ledger.write():
         began = time.monotonic()
         answers = [there.submit(), there.get("/v1/jobs"), there.get("/readyz")]
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < 10.0
     assert [answer.status_code for answer in answers] == [503, 503, 503]
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
     there.accepted()

@@ -73,7 +73,7 @@ def roles(settings: Settings, folder: Path, tls: ssl.SSLContext) -> Iterator[Non
         for process in started:
             process.terminate()
         for process in started:
-            process.wait(30)
+            process.wait(60)
 
 
 End = Callable[..., UUID]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from ops.embedded.ports import free_ports
 from tests.awaiting import eventually
 
 PROGRAM = shutil.which("exim4") or "/usr/sbin/exim4"
@@ -100,8 +101,7 @@ def running() -> Iterator[Exim]:
         os.chown(folder / "spool", account.pw_uid, account.pw_gid)
         configuration = folder / "exim.conf"
         configuration.write_text(CONFIGURATION.replace("FOLDER", name))
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        (port,) = free_ports(1)
         arguments = ["-bdf", "-oX", str(port), "-C", str(configuration)]
         with subprocess.Popen([PROGRAM, *arguments], stderr=subprocess.PIPE) as process:
             try:

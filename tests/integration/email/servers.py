@@ -11,6 +11,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
+from ops.embedded.ports import free_ports
 from tests.integration.web_fetch.servers import WebServer, listening
 
 GREETING = "<greeting>"  # stands for what a server says first
@@ -53,9 +54,10 @@ class Sink:
 def sink(tls: ssl.SSLContext | None = None, **options: Any) -> Iterator[tuple[Sink, int]]:
     """A real server: what it takes, and its port; `tls` for encryption from the first byte on."""
     handler = Sink()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    controller = Controller(handler, hostname="127.0.0.1", port=port, ssl_context=tls, **options)
+    (port,) = free_ports(1)
+    controller = Controller(
+        handler, hostname="127.0.0.1", port=port, ssl_context=tls, ready_timeout=60.0, **options
+    )
     controller.start()
     try:
         yield handler, port

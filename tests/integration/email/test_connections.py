@@ -35,7 +35,7 @@ def test_threads_do_not_share_a_connection() -> None:
     together = threading.Barrier(4)
 
     def mail_twice(mailer: SmtpMailer) -> bool:
-        sent = [mail(mailer), together.wait(10) >= 0, mail(mailer)]
+        sent = [mail(mailer), together.wait(60) >= 0, mail(mailer)]
         mailer.close()
         return all(sent)
 

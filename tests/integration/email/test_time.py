@@ -52,7 +52,7 @@ def test_a_server_that_takes_its_time_is_left_when_that_is_over(serve: Serve) ->
     started = time.monotonic()
     with listening(serve) as server, mailing(server.port) as mailer, pytest.raises(Retryable, match=OVER):
         send(mailer, "ada@example.org", timeout=0.6)
-    assert 0.6 <= time.monotonic() - started < 5
+    assert 0.6 <= time.monotonic() - started < 10
 
 
 def test_a_tls_handshake_keeps_to_the_time() -> None:
@@ -63,7 +63,7 @@ def test_a_tls_handshake_keeps_to_the_time() -> None:
         pytest.raises(Retryable, match=OVER),
     ):
         send(mailer, "ada@example.org", timeout=0.6)
-    assert 0.6 <= time.monotonic() - started < 5
+    assert 0.6 <= time.monotonic() - started < 10
 
 
 def test_a_server_that_does_not_read_is_left() -> None:
@@ -91,13 +91,13 @@ def test_silence_is_not_borne_for_the_whole_time(monkeypatch: pytest.MonkeyPatch
 
 def test_once_it_has_the_mail_a_server_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaving would send the mail again, and it may have been delivered."""
-    monkeypatch.setattr(wire, "PATIENCE", 0.3)
+    monkeypatch.setattr(wire, "PATIENCE", 1.5)
 
     def serve(server: WebServer, connection: socket.socket) -> None:
         for reply in (b"220 x\r\n", b"250 x\r\n", b"250 x\r\n", b"250 x\r\n", b"354 x\r\n"):
             connection.sendall(reply)
             connection.recv(65536)
-        server.stopping.wait(1.0)
+        server.stopping.wait(3.0)
         connection.sendall(b"250 taken\r\n")
 
     with listening(serve) as server, mailing(server.port) as mailer:

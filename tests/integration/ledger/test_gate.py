@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from ops.chaos.proxy import Proxy
 from tests.awaiting import eventually
+from tests.stalls import stalls
 from worker.ledger.engines import Ledger
 from worker.runtime.bookkeeping import is_outage
 from worker.settings import Settings
@@ -19,6 +20,7 @@ POOL = 3
 LIMIT = 1  # seconds that a connect may take
 TIMED_OUT = "timeout expired"  # says the driver
 AT_ONCE = 0.3  # seconds, on a busy machine
+REST = 0.5  # seconds after a failure until one tries again
 
 
 @pytest.fixture
@@ -85,10 +87,11 @@ def test_a_silent_server_costs_its_time_limit_once_and_not_everybody(ledger: Led
     wire.swallow()
     assert TIMED_OUT in _failure(ledger)
 
-    with ThreadPoolExecutor(20) as threads:
-        seconds = list(threads.map(_seconds_to_fail, [ledger] * 20))
+    with stalls() as machine, ThreadPoolExecutor(20) as threads:
+        seconds = sorted(threads.map(_seconds_to_fail, [ledger] * 20))
 
-    assert max(seconds) < AT_ONCE
+    assert seconds[-2] < AT_ONCE + machine.total
+    assert seconds[-1] < AT_ONCE + machine.total or machine.total > REST  # then one tries again
 
 
 def test_while_one_tries_again_the_others_do_not_wait_for_it(ledger: Ledger, wire: Proxy) -> None:
@@ -105,8 +108,10 @@ def test_while_one_tries_again_the_others_do_not_wait_for_it(ledger: Ledger, wir
     engine.dialect.connect = tell_and_connect  # type: ignore[method-assign, assignment]  # to see it begin
     with ThreadPoolExecutor(1) as threads:
         probe = threads.submit(eventually, lambda: TIMED_OUT in _failure(ledger))
-        assert trying.wait(10)
-        assert _seconds_to_fail(ledger) < AT_ONCE
+        assert trying.wait(60)
+        with stalls() as machine:
+            seconds = _seconds_to_fail(ledger)
+        assert seconds < AT_ONCE + machine.total
         assert probe.result()
 
 
@@ -114,11 +119,13 @@ def test_after_an_outage_the_ledger_is_reached_again_within_a_second(ledger: Led
     wire.cut()
     _failure(ledger)
     wire.restore()
-    began = time.monotonic()
+    with stalls() as machine:
+        began = time.monotonic()
 
-    eventually(lambda: _reached(ledger))
+        eventually(lambda: _reached(ledger))
 
-    assert time.monotonic() - began < 1.0
+        seconds = time.monotonic() - began
+    assert seconds < 1.0 + machine.total
 
 
 def _use_all(ledger: Ledger) -> set[int]:

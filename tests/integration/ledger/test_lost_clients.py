@@ -12,7 +12,7 @@ from worker.ledger import transitions
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
 
-IDLE = 1.0  # seconds
+IDLE = 3.0  # seconds
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_its_jobs_are_rescued_although_it_held_their_locks(ledger: Ledger, far: 
     wire.silence()
     try:
         assert not rescued()
-        eventually(rescued, IDLE + 4.0)
+        eventually(rescued)
     finally:
         holding.invalidate()
         holding.close()

@@ -240,6 +240,7 @@ def mail_server(login: tuple[str, str] | None = None) -> Iterator[tuple[int, Cou
         authenticator=check,
         auth_required=login is not None,
         auth_require_tls=False,
+        ready_timeout=60.0,
     )
     controller.start()
     try:

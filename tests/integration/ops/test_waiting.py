@@ -29,7 +29,7 @@ class Command:
     def end(self) -> int:
         """Its exit status; where it goes on, what it does instead is said."""
         try:
-            return self.process.wait(30)
+            return self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)
             self.process.wait(10)

@@ -14,7 +14,7 @@ from worker.ledger.records import Claim, ClaimedJob
 from worker.settings import Settings
 
 Submit = Callable[[], UUID]
-Hold = Callable[[UUID], ClaimedJob]
+Hold = Callable[..., ClaimedJob]
 Look = Callable[[UUID], Any]
 
 
@@ -45,10 +45,13 @@ def submit(ledger: Ledger) -> Submit:
 
 @pytest.fixture
 def hold(ledger: Ledger, submit: Submit) -> Hold:
-    """Claim a new job for a worker, as a process of its pool does."""
+    """Claim a new job for a worker, as a process of its pool does; it knows the job before."""
 
-    def hold(worker_id: UUID) -> ClaimedJob:
-        claim = Claim(job_id=submit(), token=uuid4(), worker_id=worker_id, alone=True)
+    def hold(worker_id: UUID, known: set[UUID] | None = None) -> ClaimedJob:
+        job_id = submit()
+        if known is not None:
+            known.add(job_id)
+        claim = Claim(job_id=job_id, token=uuid4(), worker_id=worker_id, alone=True)
         with ledger.write() as connection:
             (job,) = transitions.claim(connection, [claim])
         return job

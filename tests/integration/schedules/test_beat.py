@@ -21,6 +21,7 @@ from ops.chaos.proxy import Proxy
 from schedules.beat import JobyardScheduler
 from tests.awaiting import eventually
 from tests.clocks import needs_wrong_clocks, wrong_by
+from worker.broker import SILENCE
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
 
@@ -115,7 +116,7 @@ def count(ledger: Ledger, condition: str) -> int:
 
 def further_firings(ledger: Ledger, number: int) -> None:
     already = len(fire_times(ledger))
-    eventually(lambda: len(fire_times(ledger)) >= already + number, 30)
+    eventually(lambda: len(fire_times(ledger)) >= already + number)
 
 
 def test_two_beats_fire_and_dispatch_each_job_once(
@@ -177,7 +178,7 @@ def test_its_metrics_can_be_read(start: Start, ledger: Ledger) -> None:
             text: str = answer.read().decode()
         return text
 
-    assert 'jobyard_beat_fired_total{schedule="tick"}' in shown()
+    eventually(lambda: 'jobyard_beat_fired_total{schedule="tick"}' in shown())
     # The round that needs the broker runs beside the one that fires.
     eventually(lambda: 'jobyard_beat_last_round_timestamp_seconds{round="broker"}' in shown())
 
@@ -205,7 +206,7 @@ def test_it_survives_an_outage_of_the_ledger(
     wire.cut()
     eventually(lambda: [line for line in beat.lines("failing") if line["part"] == "ledger (time round)"])
     wire.restore()
-    eventually(lambda: len(beat.lines("recovered")) == len(beat.lines("failing")), 30)
+    eventually(lambda: len(beat.lines("recovered")) == len(beat.lines("failing")))
     further_firings(ledger, 2)
 
     said = [line["part"] for line in beat.lines("failing")]
@@ -223,12 +224,13 @@ def test_schedules_fire_although_the_broker_is_away_and_are_dispatched_when_it_i
     further_firings(ledger, 1)
 
     wire.cut()
-    eventually(lambda: [line for line in beat.lines("failing") if line["part"] == "dispatch"], 30)
+    eventually(lambda: [line for line in beat.lines("failing") if line["part"] == "dispatch"])
     further_firings(ledger, 3)
     eventually(lambda: count(ledger, "published_at IS NULL") >= 2)
-    assert max(line["fire_at"] for line in beat.lines("fired")) == str(fire_times(ledger)[-1])
+    newest = str(fire_times(ledger)[-1])
+    eventually(lambda: newest in {line["fire_at"] for line in beat.lines("fired")})
     wire.restore()
-    eventually(lambda: count(ledger, "published_at IS NULL") <= 1, 30)
+    eventually(lambda: count(ledger, "published_at IS NULL") <= 1)
 
     assert beat.stop() == 0
 
@@ -249,7 +251,7 @@ def test_a_broker_that_does_not_answer_holds_up_neither_schedules_nor_the_end(
             SELECT max(extract(epoch FROM j.created_at - f.fire_at))
             FROM jobs j JOIN (SELECT * FROM firings ORDER BY fire_at OFFSET :began) f ON f.job_id = j.id
         """)
-        assert connection.execute(lateness, {"began": began}).scalar_one() < 1.0
+        assert connection.execute(lateness, {"began": began}).scalar_one() < SILENCE
     assert beat.stop() == 0
 
 

@@ -1,5 +1,6 @@
 """Each firing is exactly one job, whatever the number of beats."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from threading import Barrier
@@ -88,7 +89,7 @@ def test_many_beats_at_once_make_one_job_of_each_firing(ledger: Ledger, missed: 
     def ticks(_: int) -> None:
         part = beat(ledger, given)
         for _ in range(5):
-            together.wait(30)
+            together.wait(60)
             tick(ledger, part)
 
     with ThreadPoolExecutor(6) as pool:
@@ -124,7 +125,10 @@ def test_a_long_absence_is_made_up_in_batches(ledger: Ledger, monkeypatch: pytes
     part = beat(ledger, schedule("* * * * *", "all"))
 
     assert [tick(ledger, part) for _ in range(3)] == [True, True, False]
-    assert made(ledger) == 25
+    times = fire_times(ledger)
+    assert made(ledger) == len(times)
+    assert (times[-1] - times[0]).total_seconds() == 60 * (len(times) - 1), "none was left out"
+    assert len(times) in {25, 26}, "a minute may have begun meanwhile"
 
 
 def test_it_fires_at_the_first_tick_after_the_time_and_not_before(ledger: Ledger) -> None:
@@ -135,7 +139,7 @@ def test_it_fires_at_the_first_tick_after_the_time_and_not_before(ledger: Ledger
     (fire_at,) = fire_times(ledger)
     with ledger.write() as connection:
         (created,) = connection.execute(text("SELECT created_at FROM jobs")).scalars()
-    assert 0 <= (created - fire_at).total_seconds() < 0.5
+    assert 0 <= (created - fire_at).total_seconds() < 2  # when it would fire again
 
 
 def test_between_two_firings_the_ledger_is_left_alone(ledger: Ledger) -> None:
@@ -154,8 +158,9 @@ def test_between_two_firings_the_ledger_is_left_alone(ledger: Ledger) -> None:
 def test_a_changed_rule_owes_at_most_a_minute_of_the_past(ledger: Ledger) -> None:
     """Beats settle a schedule that does not fire, so that the past does not count under a new rule."""
     settle(ledger, "10 days")
+    began = time.monotonic()
     tick(ledger, beat(ledger, schedule("0 0 1 1 *", "skip")))
 
     tick(ledger, beat(ledger, schedule("* * * * * *", "all")))
 
-    assert made(ledger) <= 1
+    assert made(ledger) <= 1 + (time.monotonic() - began)

@@ -27,6 +27,7 @@ from worker.ledger.records import Message
 from worker.settings import Settings
 
 MARKS = "jobyard.mark.*"
+WITHIN = 10.0  # seconds, as the design promises
 
 
 @pytest.fixture
@@ -105,9 +106,9 @@ def test_flushed_three_times_in_a_row_it_holds_every_job_again_within_seconds(
         began = time.monotonic()
         for _ in range(3):
             redis_client.flushall()
-            eventually(lambda: claimable(ledger, redis_client) == 1000, 4.0)
+            eventually(lambda: claimable(ledger, redis_client) == 1000, WITHIN)
 
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 2 * WITHIN
     assert most_publications(ledger) == 1, "no wait grows by what was the broker's fault"
 
 

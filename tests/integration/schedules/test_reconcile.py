@@ -168,7 +168,7 @@ def test_a_message_lost_out_of_a_busy_queue_is_published_again(
     consumer.pace = 0.02
 
     with consumer.working():
-        eventually(lambda: all(consumer.messages[job_id] for job_id in lost if job_id), 30)
+        eventually(lambda: all(consumer.messages[job_id] for job_id in lost if job_id))
         assert left(ledger) > 0, "the queue was busy all the time"
         eventually(all_done(ledger), 60)
 
@@ -183,7 +183,7 @@ def test_what_a_worker_took_into_its_grave_is_published_again(ledger: Ledger, co
         assert consumer.take()
 
     with consumer.working():
-        eventually(all_done(ledger), 30)
+        eventually(all_done(ledger))
 
     assert set(consumer.messages.values()) == {2}
 
@@ -195,7 +195,7 @@ def test_a_publisher_that_died_before_publishing_is_made_up_for(ledger: Ledger, 
         enqueue(connection, published=True)
 
     with consumer.working():
-        eventually(all_done(ledger), 30)
+        eventually(all_done(ledger))
 
 
 @pytest.mark.usefixtures("beat")
@@ -219,7 +219,7 @@ def test_messages_in_the_hands_of_a_slow_worker_do_not_pile_up(
             fourth = text("SELECT count(*) FROM jobs WHERE publications >= 4")
             return connection.execute(fourth).scalar() == 5
 
-    eventually(take_copies, 30)
+    eventually(take_copies)
     assert 10 <= len(copies) <= 15
     assert max(consumer.messages.values()) <= 4
 

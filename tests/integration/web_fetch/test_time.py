@@ -68,7 +68,7 @@ def test_a_server_that_takes_its_time_is_left(
         pytest.raises(Retryable, match=r"no complete answer within 0\.6 s"),
     ):
         fetch(fetcher, server.url, timeout=0.6)
-    assert 0.6 <= time.monotonic() - started < 5
+    assert 0.6 <= time.monotonic() - started < 10
 
 
 def test_a_server_that_does_not_read_is_left(fetcher: GuardedFetcher) -> None:
@@ -78,12 +78,12 @@ def test_a_server_that_does_not_read_is_left(fetcher: GuardedFetcher) -> None:
 
 def test_slow_redirects_share_one_limit(fetcher: GuardedFetcher) -> None:
     def slow(_: Request) -> Iterator[bytes]:
-        server.stopping.wait(0.3)
+        server.stopping.wait(0.5)
         yield page(302, b"", "Location: /on")
 
     with web_server(slow) as server, pytest.raises(Retryable, match="no complete answer"):
-        fetch(fetcher, server.url, timeout=1.0, max_redirects=20)
-    assert 2 <= len(server.requests) <= 4
+        fetch(fetcher, server.url, timeout=2.0, max_redirects=20)
+    assert 2 <= len(server.requests) <= 5
 
 
 def test_a_name_server_that_does_not_answer_is_left(
@@ -95,7 +95,7 @@ def test_a_name_server_that_does_not_answer_is_left(
     with pytest.raises(Retryable, match="no complete answer"):
         fetch(fetcher, "http://slow.test/", timeout=0.5)
     answered.set()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("serve", [silent, dripping(b"HTTP/1.1 200 " + b"x" * 9999)])
@@ -119,11 +119,11 @@ def test_hundreds_are_fetched_at_once(fetcher: GuardedFetcher) -> None:
     everybody = threading.Barrier(200)
 
     def slow(_: Request) -> Iterator[bytes]:
-        everybody.wait(30)
+        everybody.wait(60)
         yield page(200, b"hello")
 
     with web_server(slow) as server, ThreadPoolExecutor(200) as pool:
-        bodies = pool.map(lambda _: fetch(fetcher, server.url, timeout=30)[1], range(200))
+        bodies = pool.map(lambda _: fetch(fetcher, server.url, timeout=60)[1], range(200))
         assert list(bodies) == [b"hello"] * 200
 
 
@@ -163,7 +163,7 @@ url = "://localhost:" + str(listener.getsockname()[1])
 fetching = gevent.joinall([gevent.spawn(fetch, scheme + url) for scheme in ["http", "https"] * 30])
 outcomes = {one.value for one in fetching}
 assert outcomes == {"no complete answer within 0.6 s"}, outcomes
-assert time.monotonic() - started < 5, time.monotonic() - started
+assert time.monotonic() - started < 15, time.monotonic() - started
 """
 
 
@@ -173,7 +173,7 @@ def test_greenlets_keep_to_their_time_as_well() -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         cwd=Path(__file__).parents[3],
     )
     assert ran.returncode == 0, ran.stderr
