@@ -97,7 +97,7 @@ class Client:
         with self.ledger.write() as connection:
             return transitions.run_again(connection, job_id, "client")
 
-    def wait_until(self, state: State, job_id: UUID, seconds: float = 30.0) -> Mapping[str, Any]:
+    def wait_until(self, state: State, job_id: UUID, seconds: float = 60.0) -> Mapping[str, Any]:
         """The job, once it is in that state."""
 
         def look() -> Mapping[str, Any] | None:
@@ -109,19 +109,19 @@ class Client:
         assert found is not None
         return found
 
-    def succeeded(self, job_id: UUID, seconds: float = 30.0) -> Mapping[str, Any]:
+    def succeeded(self, job_id: UUID, seconds: float = 60.0) -> Mapping[str, Any]:
         return self.wait_until(State.SUCCEEDED, job_id, seconds)
 
-    def failed(self, job_id: UUID, seconds: float = 30.0) -> Mapping[str, Any]:
+    def failed(self, job_id: UUID, seconds: float = 60.0) -> Mapping[str, Any]:
         return self.wait_until(State.FAILED, job_id, seconds)
 
-    def cancelled(self, job_id: UUID, seconds: float = 30.0) -> Mapping[str, Any]:
+    def cancelled(self, job_id: UUID, seconds: float = 60.0) -> Mapping[str, Any]:
         return self.wait_until(State.CANCELLED, job_id, seconds)
 
-    def running(self, job_id: UUID, seconds: float = 30.0) -> Mapping[str, Any]:
+    def running(self, job_id: UUID, seconds: float = 60.0) -> Mapping[str, Any]:
         return self.wait_until(State.RUNNING, job_id, seconds)
 
-    def all_ended(self, ids: Sequence[UUID], seconds: float = 30.0) -> None:
+    def all_ended(self, ids: Sequence[UUID], seconds: float = 60.0) -> None:
         def look() -> bool:
             with self.ledger.read() as connection:
                 return len(jobs.ended_among(connection, ids)) == len(ids)

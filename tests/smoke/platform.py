@@ -111,7 +111,6 @@ def running(
             lease=lease,
             heartbeat=0.5,
             beat_tick=0.1,
-            reconcile_empty=1.0,
             log_level="DEBUG",
         )
         ledger = Ledger.open(settings, "smoke")

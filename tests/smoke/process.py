@@ -15,7 +15,7 @@ from pytest_celery import CeleryTestContainer, CeleryTestWorker  # type: ignore[
 from ops.embedded.program import Command, spawn
 from tests.awaiting import eventually
 
-_START = 40.0  # seconds that a process may take to be ready, on a busy machine
+_START = 90.0  # seconds that a process may take to be ready, on a busy machine
 
 
 class Process(CeleryTestContainer):  # type: ignore[misc]  # untyped, as above
@@ -94,12 +94,12 @@ class Process(CeleryTestContainer):  # type: ignore[misc]  # untyped, as above
         """Send a signal to the main process."""
         os.kill(self.pid, _number(signal or "SIGKILL"))
 
-    def wait(self, timeout: float = 20.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """The exit status, once it ended."""
         assert self.popen is not None, f"{self._name} was not started"
         return self.popen.wait(timeout)
 
-    def restart(self, timeout: float = 10.0) -> None:
+    def restart(self, timeout: float = 60.0) -> None:
         if self.status == "running":
             self.kill("SIGTERM")
             self.wait(timeout)
@@ -133,14 +133,14 @@ class WorkerNode(CeleryTestWorker):  # type: ignore[misc]  # untyped, as above
 
     container: Process
 
-    def wait_for_log(self, log: str, message: str = "", timeout: int = 20) -> None:  # noqa: ARG002 - theirs
+    def wait_for_log(self, log: str, message: str = "", timeout: int = 60) -> None:  # noqa: ARG002 - theirs
         eventually(lambda: log in self.logs(), timeout)
 
     def hostname(self) -> str:
         """As Celery's remote control names it."""
         return self.container.name
 
-    def stopped(self, timeout: float = 20.0) -> int:
+    def stopped(self, timeout: float = 60.0) -> int:
         """The exit status."""
         return self.container.wait(timeout)
 

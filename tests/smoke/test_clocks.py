@@ -11,7 +11,6 @@ from tests.clocks import needs_wrong_clocks, wrong_by
 from tests.smoke.client import Client
 from tests.smoke.conftest import StartWorker
 from worker.contract.queues import Pool
-from worker.contract.states import State
 
 pytestmark = needs_wrong_clocks
 
@@ -28,12 +27,12 @@ def test_a_worker_with_a_wrong_clock_holds_its_jobs_and_retries_them_in_time(
     began = time.monotonic()
     eventually(lambda: time.monotonic() - began > 2 * LEASE)
     flaky = client.submit("probe.flaky", "database", failures=1, after=1.0)
-    client.wait_until(State.RETRYING, flaky)
-    job = client.succeeded(flaky, 10.0)
+    job = client.succeeded(flaky)
+    assert client.outcomes(flaky) == ["failed", "succeeded"]
     gate.touch()
     client.succeeded(held)
     assert client.outcomes(held) == ["succeeded"]
-    assert job["finished_at"] - job["created_at"] < timedelta(seconds=15)
+    assert job["finished_at"] - job["created_at"] < timedelta(seconds=60)
     assert _wrong(worker.logs()), "its clock was right"
 
 

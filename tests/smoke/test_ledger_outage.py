@@ -18,7 +18,7 @@ from tests.smoke.conftest import Fleet
 from tests.smoke.platform import QUEUE_OF, Platform
 from worker.contract.queues import POOLS
 
-LEASE = 2.0  # seconds
+LEASE = 3.0  # seconds
 AWAY = 3 * LEASE
 QUEUES = tuple(QUEUE_OF.values())
 

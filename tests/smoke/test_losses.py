@@ -25,7 +25,9 @@ def test_a_child_that_dies_is_a_loss_and_its_job_runs_again_at_once(
     assert (lost["outcome"], succeeded["outcome"]) == ("lost", "succeeded")
     assert lost["error"]["type"] == "Lost"
     assert how in lost["error"]["message"]
-    assert (succeeded["started_at"] - lost["ended_at"]).total_seconds() < 2
+    assert (
+        succeeded["started_at"] - lost["ended_at"]
+    ).total_seconds() < 5  # a lease and more later it would be rescue's
     assert (job["attempt"], job["losses"]) == (2, 1)
 
 
@@ -37,7 +39,7 @@ def test_a_child_that_is_killed_from_outside_is_a_loss(
     client.running(job_id)
     for child in fleet[pool].container.children():
         child.kill()
-    eventually(lambda: client.outcomes(job_id) == ["lost", None], 5.0)
+    eventually(lambda: client.outcomes(job_id) == ["lost", None])
     gate.touch()
     client.succeeded(job_id)
     assert client.outcomes(job_id) == ["lost", "succeeded"]
@@ -77,7 +79,7 @@ def test_another_worker_finishes_what_a_killed_one_held(
     client.running(job_id)
     children = first.container.children()
     first.kill()
-    assert all(ended_within(child, 2.0) for child in children), "an orphan lives on"
+    assert all(ended_within(child, 20.0) for child in children), "an orphan lives on"
     second = start_worker("threads")
     gate.touch()
     client.succeeded(job_id)
@@ -99,7 +101,8 @@ def test_a_killer_among_threads_is_found_and_its_neighbour_not_charged(
             client.running(neighbour)
             killer = client.submit("probe.die", "database", times=99)
         assert worker.stopped() == 3
-        eventually(lambda: client.job(killer)["losses"] == deaths)  # noqa: B023 - looked at in this round
+        # After the second one it may be under way in the other worker already, and lose again.
+        eventually(lambda: client.job(killer)["losses"] >= deaths)  # noqa: B023 - looked at in this round
         if deaths == 1:
             worker.container.start()
     gate.touch()

@@ -19,6 +19,7 @@ from tests.smoke.platform import QUEUE_OF, Platform, port_of, through
 from tests.smoke.process import WorkerNode
 from worker.contract.queues import POOLS, Pool
 
+GRACE = 30.0  # seconds
 RESUMED = 10.0  # seconds after the broker's return until work goes on, as the design promises
 QUEUES = tuple(QUEUE_OF.values())
 OWN: tuple[tuple[Pool, str], ...] = (("prefork", "database"), ("threads", "webhook"), ("gevent", "upkeep"))
@@ -79,7 +80,7 @@ def start(wires: Wires) -> Iterator[Start]:
     """Start a worker of one's own; it may not be ready."""
     with ExitStack() as stack:
         yield lambda pool, queue: stack.enter_context(
-            wires.platform.worker(pool, queue, settings=wires.settings, grace=8.0)
+            wires.platform.worker(pool, queue, settings=wires.settings, grace=GRACE)
         )
 
 
@@ -171,7 +172,7 @@ def test_a_worker_without_a_broker_stops_when_it_is_told(wires: Wires, start: St
         worker.wait_for_log("Cannot connect")
         worker.kill("SIGTERM")
     try:
-        assert [worker.stopped(5.0) for worker in workers] == [0, 0, 0]
+        assert [worker.stopped(GRACE / 3) for worker in workers] == [0, 0, 0]
     finally:
         wires.to_broker.restore()
 

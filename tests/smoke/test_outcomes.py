@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from tests.awaiting import eventually
 from tests.smoke.client import REQUEST, Client
@@ -50,7 +51,7 @@ def test_a_retry_waits_as_long_as_the_other_side_asked(client: Client, queue: st
     job_id = client.submit("probe.flaky", queue, failures=1, after=0.7)
     client.succeeded(job_id)
     first, second = client.history(job_id)
-    assert 0.7 <= (second["started_at"] - first["ended_at"]).total_seconds() < 5
+    assert 0.7 <= (second["started_at"] - first["ended_at"]).total_seconds() < 15
 
 
 def test_a_fatal_error_is_not_tried_again(client: Client, queue: str) -> None:
@@ -140,8 +141,15 @@ def test_a_handlers_log_lines_carry_job_kind_attempt_and_request(
 ) -> None:
     job_id = client.submit("probe.echo", queue, text="to the log")
     client.succeeded(job_id)
-    lines = [json.loads(line) for line in platform.log_lines().splitlines() if str(job_id) in line]
-    said = {line["event"]: line for line in lines}
+    said: dict[str, Any] = {}
+
+    def look() -> bool:
+        """The last line is written behind the commit that the client sees."""
+        lines = [json.loads(line) for line in platform.log_lines().splitlines() if str(job_id) in line]
+        said.update({line["event"]: line for line in lines})
+        return said.keys() >= {"echoed", "attempt_ended"}
+
+    eventually(look)
     for event in ("echoed", "attempt_ended"):
         line = said[event]
         assert (line["job"], line["kind"], line["attempt"]) == (str(job_id), "probe.echo", 1)

@@ -3,16 +3,27 @@
 from pathlib import Path
 
 import pytest
+from celery.app.control import Control
 from pytest_celery import CeleryTestSetup  # type: ignore[import-untyped]  # it has none
 
 from tests.awaiting import eventually
 from tests.smoke.client import Client
 from tests.smoke.conftest import Fleet, StartWorker
-from tests.smoke.platform import QUEUE_OF
+from tests.smoke.platform import QUEUE_OF, Platform
 from tests.smoke.probes import CATALOG
 from worker.contract.queues import Pool
 
-PATIENCE = 2.0  # seconds for the workers' replies
+PATIENCE = 30.0  # seconds for the workers' replies
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _listening(platform: Platform, fleet: Fleet) -> None:
+    """Remote control is broadcast, and under gevent a worker that is ready listens a moment later."""
+    _await_listeners(platform.app.control, [worker.hostname() for worker in fleet.values()])
+
+
+def _await_listeners(control: Control, names: list[str]) -> None:
+    eventually(lambda: len(control.ping(names, timeout=1.0, limit=len(names))) == len(names))
 
 
 def test_every_worker_answers(celery_setup: CeleryTestSetup) -> None:
@@ -88,8 +99,7 @@ def test_a_revoked_job_can_run_again_on_any_worker(
     client.accept(job)
     workers = (first, *celery_setup.worker_cluster)
     control = celery_setup.app.control
-    # Remote control is broadcast: whoever is not subscribed yet would miss it.
-    eventually(lambda: len(control.ping(timeout=1.0, limit=len(workers))) == len(workers))
+    _await_listeners(control, [worker.hostname() for worker in workers])
     control.revoke(str(job.id))
     for worker in workers:
         worker.wait_for_log(f"job_revoked job={job.id}")
@@ -104,9 +114,10 @@ def test_a_worker_that_is_shut_down_hands_back_what_does_not_end(
     worker = start_worker(pool, grace=1.0)
     job_id = client.submit("probe.deaf", "database", gate=str(gate))
     client.running(job_id)
+    _await_listeners(celery_setup.app.control, [worker.hostname()])
     with client.paused("database"):
         celery_setup.app.control.shutdown([worker.hostname()])
-        assert worker.stopped(15.0) == 0
+        assert worker.stopped() == 0
         assert client.outcomes(job_id) == ["handed_back"]
         client.cancel(job_id)
     assert worker.name() not in client.leases()

@@ -14,8 +14,10 @@ from tests.smoke.platform import Platform
 from tests.smoke.process import WorkerNode
 from worker.contract.queues import Pool
 
-STALL = 1.5  # seconds
+STALL = 2.5  # seconds
 GRACE = 1.5  # seconds
+LONG_GRACE = 30.0  # seconds
+LEFT = LONG_GRACE / 2  # seconds: without waiting for anything
 SETTINGS = {"JOBYARD_STALL": str(STALL)}
 
 
@@ -41,10 +43,10 @@ def test_a_worker_whose_loop_hangs_hands_back_what_runs_and_exits(
 def test_a_worker_that_the_broker_forgot_leaves_at_once(
     start_worker: StartWorker, client: Client, platform: Platform, pool: Pool
 ) -> None:
-    worker = start_worker(pool, grace=20.0, settings=SETTINGS)
+    worker = start_worker(pool, grace=LONG_GRACE, settings=SETTINGS)
     _control(platform, worker, "stop_hearing")
     waiting = client.submit_many("probe.echo", "database", 3)  # the broker had still promised it one
-    assert worker.stopped(STALL + 8.0) == os.EX_TEMPFAIL
+    assert worker.stopped(LEFT) == os.EX_TEMPFAIL
     assert "grace_over" not in worker.logs()
     start_worker(pool)
     client.all_ended(waiting)
@@ -103,4 +105,4 @@ def _control(platform: Platform, worker: WorkerNode, command: str) -> None:
 def _stays(worker: WorkerNode) -> None:
     """It lives on for longer than a deaf one would."""
     with pytest.raises(subprocess.TimeoutExpired):
-        worker.stopped(3 * STALL)
+        worker.stopped(2 * STALL + 1.0)
