@@ -63,6 +63,12 @@ class RabbitMQ:
         with connect(self.url) as connection:
             yield connection.channel()
 
+    def await_leaving(self) -> None:
+        """Wait until nobody consumes: what killed workers had in hand lies in the queues again."""
+        with self.channel() as channel:
+            declarations = [declaration(channel) for declaration in queues(self.url)]
+            eventually(lambda: not any(each.queue_declare().consumer_count for each in declarations))
+
     def empty(self) -> None:
         """Take all messages away."""
         with self.channel() as channel:

@@ -11,9 +11,9 @@ from tests.smoke.platform import Platform
 from tests.smoke.process import WorkerNode
 from worker.contract.queues import Pool
 
-STALL = 1.5  # seconds
+STALL = 2.5  # seconds
 GRACE = 1.5  # seconds
-NOTICED = 15.0  # seconds: RabbitMQ takes a silent worker's messages back after its heartbeats
+NOTICED = 60.0  # seconds: RabbitMQ takes a silent worker's messages back after its heartbeats
 SETTINGS = {"JOBYARD_STALL": str(STALL)}
 
 
