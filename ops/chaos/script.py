@@ -26,6 +26,9 @@ class Script(Payload, frozen=True, kw_only=True):
 
     journal: Annotated[str, Meta(description="File to which every run is noted.")]
     seconds: Annotated[float, Meta(ge=0, description="How long a run works.")] = 0.0
+    gate: Annotated[
+        str | None, Meta(description="File for which the first attempt waits at its work; later ones do not.")
+    ] = None
     failures: Annotated[int, Meta(ge=0, description="First attempts that fail, to be retried.")] = 0
     artifact: Annotated[int, Meta(ge=0, description="Bytes of a file that each run saves.")] = 0
     deaf: Annotated[bool, Meta(description="It does not look whether it should stop.")] = False
@@ -69,11 +72,15 @@ def play(script: Script, ctx: Context, act: Callable[[], None] | None = None) ->
 
 def _work(script: Script, ctx: Context, journal: Journal, run: str) -> None:
     until = time.monotonic() + script.seconds
-    while (left := until - time.monotonic()) > 0:
+    while (left := until - time.monotonic()) > 0 or _is_held(script, ctx):
         if not script.deaf:
             ctx.check_cancelled()
         journal.note(Alive(at=time.monotonic(), run=run))
-        time.sleep(min(left, _SIGN))
+        time.sleep(min(left, _SIGN) if left > 0 else _SIGN)
+
+
+def _is_held(script: Script, ctx: Context) -> bool:
+    return script.gate is not None and ctx.attempt == 1 and not Path(script.gate).exists()
 
 
 def _save(script: Script, ctx: Context) -> None:

@@ -1,6 +1,6 @@
 """Submits jobs that note their runs, and looks on."""
 
-import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from http import HTTPStatus
@@ -54,12 +54,20 @@ class Bystander:
         for job_id in ids:
             self._look(self.done, job_id)
 
-    def ended(self, ids: Iterable[str], seconds: float = 30.0) -> list[Job]:
+    def ended(self, ids: Iterable[str], seconds: float = 60.0) -> list[Job]:
         """Wait for the ends of jobs."""
-        give_up_at = time.monotonic() + seconds
-        return [self._end(job_id, give_up_at - time.monotonic()) for job_id in ids]
+        left, jobs = deque(ids), list[Job]()
 
-    def succeeded(self, ids: Collection[str], seconds: float = 30.0) -> None:
+        def look() -> bool:
+            while left and (job := self._final(left[0])):
+                jobs.append(job)
+                left.popleft()
+            return not left
+
+        eventually(look, seconds)
+        return jobs
+
+    def succeeded(self, ids: Collection[str], seconds: float = 60.0) -> None:
         """Wait until all succeeded."""
         assert [job for job in self.ended(ids, seconds) if job["state"] != "succeeded"] == []
 
@@ -89,11 +97,8 @@ class Bystander:
     def events(self) -> list[AnyEvent]:
         return list(read([self.runs]))
 
-    def _look(self, look: Callable[[str], object], job_id: str, seconds: float = 30.0) -> None:
+    def _look(self, look: Callable[[str], object], job_id: str, seconds: float = 60.0) -> None:
         eventually(lambda: look(job_id), seconds)
-
-    def _end(self, job_id: str, seconds: float) -> Job:
-        return eventually(lambda: self._final(job_id), seconds)
 
     def _final(self, job_id: str) -> Job:
         job = self._read(job_id)

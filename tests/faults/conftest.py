@@ -34,6 +34,14 @@ def rig(standing: Rig) -> Rig:
 
 
 @pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Path]:
+    """A closed gate for the first attempts of jobs; opened in the end, so that nothing waits on."""
+    path = tmp_path / "gate"
+    yield path
+    path.touch()
+
+
+@pytest.fixture
 def bystander(rig: Rig, tmp_path: Path) -> Iterator[Bystander]:
     """Whoever submits jobs and looks on."""
     with closing(Api(rig.api_port, rig.key, 16)) as api:

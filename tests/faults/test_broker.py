@@ -27,6 +27,9 @@ CALM = 2.0  # seconds before and after, to compare with
 RATE = 10.0  # submissions a second
 REPORT = "report\x06\x163"  # where Valkey keeps messages of normal priority
 SLOWER = 3.0  # times the usual median, as others may load the machine; `jobyard chaos measure` has the p99
+LITTLE = (
+    0.05  # seconds that load makes of a median where it comes and goes; who waits for a broker waits longer
+)
 
 
 def _wishes(runs: Path, mark: str) -> Iterator[Wish]:
@@ -71,7 +74,7 @@ def test_submissions_are_accepted_as_ever_while_the_broker_is_away_and_work_resu
         median(tried.seconds for tried in tries() if begun <= tried.at - tried.seconds < over)
         for begun, over in ((0.0, gone), (gone, mended), (back, inf))
     )
-    assert during <= SLOWER * max(before, after)
+    assert during <= max(SLOWER * max(before, after), LITTLE)
     assert {job_id: len(bystander.started(job_id)) for job_id in waiting} == dict.fromkeys(waiting, 1)
 
 
@@ -85,7 +88,7 @@ def test_a_flushed_broker_delays_its_backlog_by_ten_seconds_at_most(rig: Rig, by
 def test_a_message_that_a_busy_queue_lost_comes_again(rig: Rig, bystander: Bystander) -> None:
     with backlog(rig, bystander, 10) as ids, rig.valkey() as valkey:
         assert valkey.lpop(REPORT)
-    bystander.succeeded(ids, 20.0)
+    bystander.succeeded(ids)
     assert {len(bystander.started(job_id)) for job_id in ids} == {1}
 
 

@@ -28,7 +28,7 @@ def rig() -> Iterator[Rig]:
             yield rig
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_a_mix_of_faults_on_rabbitmq_breaks_no_promise(rig: Rig, tmp_path: Path) -> None:
     setting = act(COURSE, rig, tmp_path)
     verdict = judge(read([tmp_path / CLIENTS, tmp_path / RUNS]))

@@ -58,13 +58,14 @@ def test_a_claimed_job_runs_again(rig: Rig, bystander: Bystander, tmp_path: Path
 
 
 def test_a_job_whose_effect_is_done_and_whose_outcome_is_not_runs_again(
-    rig: Rig, bystander: Bystander
+    rig: Rig, bystander: Bystander, gate: Path
 ) -> None:
     """A keyed effect does not happen again."""
     before = Counter(rig.effects())
-    ids = [bystander.submit(kind, seconds=1.0) for kind in ("keyed", "webhook")]
+    ids = [bystander.submit(kind, gate=str(gate)) for kind in ("keyed", "webhook")]
     bystander.running(ids)
     with steps.locked(rig, "SELECT FROM jobs WHERE id = ANY(%s::uuid[]) FOR UPDATE", ids):
+        gate.touch()
         bystander.finished(ids)
         steps.waiting(rig, "%ended%", count=2)
         killed(rig)
@@ -86,13 +87,16 @@ def test_an_outcome_whose_commit_nobody_saw_counts(rig: Rig, bystander: Bystande
         assert len(bystander.started(job_id)) == 1
 
 
-def test_a_job_whose_outcome_is_committed_does_not_run_again(rig: Rig, bystander: Bystander) -> None:
+def test_a_job_whose_outcome_is_committed_does_not_run_again(
+    rig: Rig, bystander: Bystander, gate: Path
+) -> None:
     """Its worker dies before it could tell the broker."""
-    ids = [bystander.submit(kind, seconds=1.0) for kind in WORKERS]
+    ids = [bystander.submit(kind, gate=str(gate)) for kind in WORKERS]
     bystander.running(ids)
     rig.to_broker.swallow()
     try:
-        bystander.succeeded(ids, 5.0)
+        gate.touch()
+        bystander.succeeded(ids)
         killed(rig)
     finally:
         rig.to_broker.restore()

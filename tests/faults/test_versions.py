@@ -41,7 +41,7 @@ def both(servers: dict[str, str]) -> Iterator[tuple[Version, Version]]:
             new.stop()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_versions_do_each_others_jobs_while_one_replaces_the_other(
     both: tuple[Version, Version], tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ from sqlalchemy.engine import make_url
 from ops.embedded import EmbeddedServers, ServerError, Urls
 from ops.embedded.binaries import postgres_binaries
 from ops.embedded.lock import AlreadyRunningError
-from ops.embedded.ports import is_open
+from ops.embedded.ports import free_ports, is_open
 from worker.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -282,14 +282,14 @@ def test_one_home_is_served_once(home: Path) -> None:
 
 def test_the_next_start_clears_servers_whose_keeper_was_killed(home: Path) -> None:
     keeper = serve(home)
-    left = [psutil.Process(pid) for pid in served(keeper)[1]]
-    left += [child for process in left for child in process.children()]
+    servers = [psutil.Process(pid) for pid in served(keeper)[1]]
     keeper.kill()
     keeper.communicate()
-    assert all(process.is_running() for process in left)
+    assert all(process.is_running() for process in servers)
+    left = servers + [child for process in servers for child in process.children()]
     with EmbeddedServers(Settings(home=str(home))) as urls:
         assert answer(urls)
-        gone, alive = psutil.wait_procs(left, timeout=10)
+        gone, alive = psutil.wait_procs(left, timeout=60)
         assert not alive
         assert len(gone) > 2
     assert "database system was shut down" in (home / "logs" / "postgres.log").read_text()
@@ -359,10 +359,12 @@ def test_a_lost_password_is_named(home: Path) -> None:
 
 
 def test_a_port_that_was_asked_for_is_used_and_named_when_taken(home: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        with pytest.raises(ServerError, match=f"port {port} of postgres is taken: set JOBYARD_DATABASE_PORT"):
-            EmbeddedServers(Settings(home=str(home), database_port=port)).start()
+    (port,) = free_ports(1)
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(ServerError, match=f"port {port} of postgres is taken: set JOBYARD_DATABASE_PORT"),
+    ):
+        EmbeddedServers(Settings(home=str(home), database_port=port)).start()
     with EmbeddedServers(Settings(home=str(home), database_port=port)) as urls:
         assert make_url(urls.database_url).port == port
         assert answer(urls)
