@@ -16,7 +16,7 @@ from worker.contract.queues import Pool
 
 STALL = 2.5  # seconds
 GRACE = 1.5  # seconds
-LONG_GRACE = 30.0  # seconds
+LONG_GRACE = 60.0  # seconds
 LEFT = LONG_GRACE / 2  # seconds: without waiting for anything
 SETTINGS = {"JOBYARD_STALL": str(STALL)}
 
