@@ -29,7 +29,7 @@ _FORMS: Mapping[type[inspect.Type], frozenset[str]] = MappingProxyType(
         inspect.DictType: frozenset({"object"}),
     }
 )
-_OF_VALUES: Mapping[type, str] = MappingProxyType({str: "string", int: "integer"})
+_OF_VALUES: Mapping[type, str] = MappingProxyType({str: "string", int: "integer", type(None): "null"})
 
 
 def forms(types: Iterable[inspect.Type]) -> frozenset[str] | None:

@@ -85,5 +85,6 @@ def _told(reason: str, types: Iterable[Type]) -> str:
 
 
 def _listed(words: str, found: Iterable[Iterable[object]]) -> str:
-    listed = ", ".join(dict.fromkeys(map(str, chain.from_iterable(found))))
+    named = ("null" if each is None else str(each) for each in chain.from_iterable(found))
+    listed = ", ".join(dict.fromkeys(named))
     return f"; {words}: {listed}" if listed else ""

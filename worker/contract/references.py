@@ -12,6 +12,8 @@ from uuid import UUID
 
 import msgspec
 
+from worker.contract.extent import DEEPEST
+
 MARK = "$from"
 
 _MOST = 50  # references in one payload
@@ -126,4 +128,6 @@ def _reference(path: Path, value: Mapping[str, object]) -> Reference:
 def _pointer(path: Path, text: str) -> tuple[str, ...]:
     if _ESCAPES.search(text) or (text and not text.startswith("/")):
         raise BadReference(path, 'result: is no JSON Pointer; write "" for all, or "/field/0"')
+    if text.count("/") > DEEPEST:
+        raise BadReference(path, f"result: goes down more than {DEEPEST} levels")
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:])

@@ -1,5 +1,6 @@
 """Shapes: what a payload's or a result's type says of a place inside of it."""
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from msgspec import inspect
 
 _LISTS = (inspect.ListType, inspect.VarTupleType, inspect.SetType, inspect.FrozenSetType)
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")  # as in a JSON Pointer (RFC 6901, section 4)
 _ANYTHING = (inspect.AnyType, inspect.RawType, inspect.CustomType)
 
 
@@ -81,9 +83,9 @@ def _inside(type_: inspect.Type, step: str | int) -> Iterator[inspect.Type]:
         yield from (field.type for field in type_.fields if field.encode_name == step)
     elif isinstance(type_, inspect.DictType):
         yield type_.value_type
-    elif isinstance(type_, _LISTS) and str(step).isdecimal():
+    elif isinstance(type_, _LISTS) and _INDEX.fullmatch(str(step)):
         yield type_.item_type
-    elif isinstance(type_, inspect.TupleType) and str(step).isdecimal():
+    elif isinstance(type_, inspect.TupleType) and _INDEX.fullmatch(str(step)):
         yield from type_.item_types[int(step) : int(step) + 1]
     elif isinstance(type_, _ANYTHING):
         yield type_

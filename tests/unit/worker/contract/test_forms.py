@@ -38,6 +38,7 @@ class Other:
         (UUID, {"string"}),
         (Decimal, {"number", "string"}),
         (Literal["a", 1], {"string", "integer"}),
+        (Literal["a", None], {"string"}),  # noqa: PYI061 - kinds may write it so
         (Level, {"integer"}),
         (Point, {"array"}),
         (dict[str, bool], {"object"}),

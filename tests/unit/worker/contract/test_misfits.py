@@ -33,6 +33,7 @@ class Whole(Payload, frozen=True, kw_only=True):
     file: bytes = b""
     name: Annotated[str, Meta(pattern="^a$", description="`str`")] = "a"
     side: Literal["left", "right", 3] = "left"
+    end: Literal["open", None] = None  # noqa: PYI061 - kinds may write it so
     colours: dict[str, list[Colour | None]] = {}  # noqa: RUF012 - msgspec makes a new one for each
     named: dict[Literal["a"], Part] = {}  # noqa: RUF012 - as above
     part: Annotated[Part, Meta(description="One.")] | None = None
@@ -56,6 +57,7 @@ def found(document: object, type_: object = Whole) -> Misfit:
     ("document", "place", "reason"),
     [
         ({"side": "top"}, ".side", "Invalid enum value 'top'; allowed are: 3, left, right"),
+        ({"end": "shut"}, ".end", "Invalid enum value 'shut'; allowed are: null, open"),
         ({"colours": {"x": ["red", "blue"]}}, ".colours[...][1]",
          "Invalid enum value 'blue'; allowed are: red, green"),
         ({"part": {"colourOfIt": "blue"}}, ".part.colourOfIt",

@@ -35,6 +35,7 @@ def test_a_pointer_is_read_as_the_rfc_says(pointer: str, tokens: tuple[str, ...]
         {"$from": "x", "result": "rows"},
         {"$from": "x", "result": "/a~2"},
         {"$from": "x", "artifact": None},
+        {"$from": "x", "result": "/a" * 101},
     ],
 )
 def test_what_looks_like_a_reference_and_is_none_is_refused_where_it_stands(bad: object) -> None:
