@@ -1,7 +1,7 @@
 """NDJSON: a batch that comes as one job a line, and the lines of what is wrong with it, counted from 1."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -33,7 +33,7 @@ def jobs_in(body: bytes) -> list[msgspec.Raw]:
 
 
 @contextmanager
-def numbered(body: bytes, jobs: int) -> Iterator[None]:
+def numbered(body: bytes, jobs: Sequence[msgspec.Raw]) -> Iterator[None]:
     """Tell of jobs that cannot be accepted in which lines they stand.
 
     Args:
@@ -43,9 +43,10 @@ def numbered(body: bytes, jobs: int) -> Iterator[None]:
     try:
         yield
     except Problem as problem:
-        lines = [number for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
-        if len(lines) == jobs and "errors" in problem.members:
-            problem.members["errors"] = [_numbered(error, lines) for error in problem.members["errors"]]
+        lines = {number: line for number, line in enumerate(map(bytes.strip, body.split(b"\n")), 1) if line}
+        if "errors" in problem.members and list(lines.values()) == list(map(bytes, jobs)):
+            numbers = list(lines)
+            problem.members["errors"] = [_numbered(error, numbers) for error in problem.members["errors"]]
         raise
 
 

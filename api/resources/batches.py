@@ -76,7 +76,7 @@ class Batches:
     def on_post(self, req: Request, resp: Response) -> None:
         """Accept all jobs of a batch in one transaction, or none; the beat dispatches them."""
         body, wish = self._read(req)
-        with numbered(body, len(wish.jobs)) if media_type(req) == NDJSON else nullcontext():
+        with numbered(body, wish.jobs) if media_type(req) == NDJSON else nullcontext():
             self._submit(req, resp, body, wish)
 
     def _submit(self, req: Request, resp: Response, body: bytes, wish: BatchSubmission) -> None:

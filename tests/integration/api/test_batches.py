@@ -134,6 +134,7 @@ def test_a_bad_job_is_told_with_its_line(caller: Caller) -> None:
         (b"\n".join((good, b"", bad, bad)), [("jobs[1].kind", 3), ("jobs[2].kind", 4)]),
         (b"\r\n".join((good, orphan)), [("jobs[1].after[0]", 2)]),
         (b" ".join((good, bad)), [("jobs[1].kind", None)]),  # all in one
+        (b" ".join((good, bad)) + b"\n{\n" + good[1:], [("jobs[1].kind", None)]),
     ):
         answer = caller.call("POST", "/v1/batches", {"Content-Type": NDJSON}, body=body)
         assert [(error["field"], error.get("line")) for error in answer.json["errors"]] == told
