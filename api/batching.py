@@ -23,7 +23,7 @@ from worker.ledger.records import NewJob
 
 MOST_LINKS = 50_000  # entries of `after` in one batch
 
-_SLICE = 100  # jobs between two breaths: some milliseconds
+_SLICE = 10  # jobs between two breaths: some milliseconds, and some more where they hold references
 _LARGE = 10_000  # bytes of a job before which there is a breath of its own
 _MOST_PROBLEMS = 100
 

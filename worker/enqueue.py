@@ -49,6 +49,7 @@ JobName = Annotated[str, Meta(min_length=1, max_length=100)]
 _EVERYTHING = Rights()
 _NO_NAMES: Mapping[str, UUID] = MappingProxyType({})
 _MOST_PREDECESSORS = 100
+_FEW = 10  # jobs whose references are checked between two breaths: some milliseconds
 _SLICE = 500  # jobs that one statement writes: encoding them holds up everything else in the process
 
 
@@ -286,6 +287,8 @@ def accept(
     client_id: UUID,
     jobs: Sequence[NewJob],
     admit: Callable[[UUID, int], None],
+    *,
+    breathe: Callable[[], None] = lambda: None,
 ) -> dict[UUID, Accepted]:
     """Write prepared jobs of a client, all or none of them; as `enqueue`, and their chains and keys too.
 
@@ -295,6 +298,7 @@ def accept(
         client_id: whose jobs they are.
         jobs: what to write.
         admit: called with the client and the number of jobs once all else is well; may refuse by raising.
+        breathe: called between long computations, for others to have a turn.
 
     Raises:
         RefusedJobs: one comes after what is no job of the client's or can never succeed, refers to a result
@@ -304,8 +308,9 @@ def accept(
     own = {job.id: Followed(job.id, job.kind, State.SCHEDULED) for job in jobs}
     others = {after for job in jobs for after in job.after} - own.keys()
     # Once without locks, for the checks of many jobs take their time.
-    _all_linked(jobs, _by_id(followups.find(connection, others, client_id)) | own, payloads)
-    linked = _all_linked(jobs, _by_id(followups.follow(connection, others, client_id)) | own, None)
+    known = _by_id(followups.find(connection, others, client_id)) | own
+    _all_linked(jobs, known, payloads, breathe)
+    linked = _all_linked(jobs, _by_id(followups.follow(connection, others, client_id)) | own, None, breathe)
     wishes = {job.id: job.unique_key for job in jobs if job.unique_key}
     if holders := unique_keys.hold(connection, client_id, wishes):
         raise Standing(holders)
@@ -321,10 +326,15 @@ def _by_id(found: Iterable[Followed]) -> dict[UUID, Followed]:
 
 
 def _all_linked(
-    jobs: Sequence[NewJob], known: Mapping[UUID, Followed], payloads: Payloads | None
+    jobs: Sequence[NewJob],
+    known: Mapping[UUID, Followed],
+    payloads: Payloads | None,
+    breathe: Callable[[], None],
 ) -> list[NewJob]:
     linked, problems = [], {}
     for place, job in enumerate(jobs):
+        if payloads is not None and place % _FEW == 0:
+            breathe()
         try:
             linked.append(_linked(job, known, payloads))
         except Refused as refused:

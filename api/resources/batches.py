@@ -144,7 +144,9 @@ class Batches:
                 if key is not None and (earlier := remembered(connection, batch.client_id, key, batch.id)):
                     return earlier
                 batches.add(connection, batch)
-                accepted = accept(connection, self._enqueuer.payloads, batch.client_id, jobs, admit)
+                accepted = accept(
+                    connection, self._enqueuer.payloads, batch.client_id, jobs, admit, breathe=breathe
+                )
         except RefusedJobs as refused:
             problems = refused.problems
         except Standing as standing:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import pytest
@@ -26,6 +27,21 @@ JOBS = [
         },
     )
 ]
+# One, and two thousand that take its result at as many places as one may.
+TAKING = [
+    {"name": "first", "kind": "web.fetch", "payload": URL},
+    *[
+        {
+            "kind": "report.render",
+            "payload": {
+                "report": "sales",
+                "params": {f"p{place}": {"$from": "first", "result": "/url"} for place in range(50)},
+            },
+            "after": ["first"],
+        }
+    ]
+    * 2_000,
+]
 LONGEST_STALL = 1.0  # seconds; a machine at rest shows a tenth of it
 
 
@@ -34,15 +50,20 @@ def settings(served: Settings) -> Settings:
     return served
 
 
-def test_others_are_answered_while_a_batch_of_ten_thousand_is_accepted(
-    server: Server, ledger: Ledger
+@pytest.mark.parametrize(
+    ("jobs", "counts"),
+    [(JOBS, {"queued": 5_000, "scheduled": 5_000}), (TAKING, {"queued": 1, "scheduled": 2_000})],
+    ids=["many", "taking"],
+)
+def test_others_are_answered_while_a_large_batch_is_accepted(
+    server: Server, ledger: Ledger, jobs: Sequence[object], counts: Mapping[str, int]
 ) -> None:
     with ledger.write() as connection:
         client = clients.ensure_client(connection, "crowd")
         key = clients.add_key(connection, client.id, "test")[1]
     headers = {"Authorization": f"Bearer {key}", "Content_Type": "application/json"}
     answers: list[Answer] = []
-    body = msgspec.json.encode({"jobs": JOBS})
+    body = msgspec.json.encode({"jobs": jobs})
 
     def submit() -> None:
         answers.append(server.call("POST", "/v1/batches", body=body, **headers))
@@ -60,6 +81,6 @@ def test_others_are_answered_while_a_batch_of_ten_thousand_is_accepted(
         seconds = time.monotonic() - began
     thread.join()
     assert answers[0].status == 202
-    assert answers[0].json["counts"] == {"queued": 5_000, "scheduled": 5_000}
+    assert answers[0].json["counts"] == counts
     assert len(waits) > 10
     assert max(waits) < LONGEST_STALL + machine.longest, (max(waits), seconds)
