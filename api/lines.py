@@ -8,8 +8,12 @@ import msgspec
 from msgspec.structs import replace
 
 from api.bodies import malformed
+from api.counting import MOST_JOBS
 from api.errors import FieldError, Problem
 
+_MOST_LINES = (
+    10 * MOST_JOBS
+)  # thirty megabytes of empty ones would take ten times as much memory, and seconds
 _LINES = msgspec.json.Decoder(msgspec.Raw)
 _BYTE = re.compile(r"\(byte (\d+)\)$")  # where msgspec found what is no JSON
 _PLACE = re.compile(r"jobs\[(\d+)\]")
@@ -38,16 +42,21 @@ def numbered(body: bytes, jobs: Sequence[msgspec.Raw]) -> Iterator[None]:
 
     Args:
         body: as it came.
-        jobs: found in it; where they are not one a line, no line is told.
+        jobs: found in it; where they are not one a line, or among very many empty ones, no line is told.
     """
     try:
         yield
     except Problem as problem:
-        lines = {number: line for number, line in enumerate(map(bytes.strip, body.split(b"\n")), 1) if line}
-        if "errors" in problem.members and list(lines.values()) == list(map(bytes, jobs)):
-            numbers = list(lines)
-            problem.members["errors"] = [_numbered(error, numbers) for error in problem.members["errors"]]
+        if "errors" in problem.members and (lines := _lines(body, jobs)):
+            problem.members["errors"] = [_numbered(error, lines) for error in problem.members["errors"]]
         raise
+
+
+def _lines(body: bytes, jobs: Sequence[msgspec.Raw]) -> list[int]:
+    if body.count(b"\n") > _MOST_LINES:
+        return []
+    lines = {number: line for number, line in enumerate(map(bytes.strip, body.split(b"\n")), 1) if line}
+    return list(lines) if list(lines.values()) == list(map(bytes, jobs)) else []
 
 
 def _numbered(error: FieldError, lines: list[int]) -> FieldError:
