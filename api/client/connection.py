@@ -5,6 +5,7 @@ after them a request is repeated only where that is harmless, as it is for a sub
 """
 
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -71,6 +72,8 @@ _ONCE = _REPEATABLE.new(
     respect_retry_after_header=False,
 )
 
+_LOGIN = re.compile(r"//[^/]*@")  # a secret is for no error
+
 T = TypeVar("T")
 
 
@@ -85,9 +88,9 @@ class Unreachable(Exception):  # noqa: N818 - a condition that callers expect
     def __init__(self, url: str, error: Exception) -> None:
         cause = getattr(error, "reason", None) or error  # of the last repetition
         super().__init__(
-            f"{url} does not answer ({type(cause).__name__}): look whether the platform is up"
-            " (`jobyard status`; `jobyard up` starts one), and whether it listens there (the client's `url`,"
-            " which commands take from JOBYARD_API_URL)"
+            f"{_LOGIN.sub('//', url)} does not answer ({type(cause).__name__}): look whether the platform is"
+            " up (`jobyard status`; `jobyard up` starts one), and whether it listens there (the client's"
+            " `url`, which commands take from JOBYARD_API_URL)"
         )
 
 

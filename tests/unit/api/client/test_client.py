@@ -202,7 +202,8 @@ def test_a_file_is_written_once_it_is_whole(site: Site, client: Client, tmp_path
 
 
 def test_nobody_there_is_said_so_and_what_to_look_at() -> None:
-    with Client("http://127.0.0.1:1", "jy_test") as client, pytest.raises(Unreachable) as unreachable:
+    url = "http://ada:secret@127.0.0.1:1"
+    with Client(url, "jy_test") as client, pytest.raises(Unreachable) as unreachable:
         client.job("an-id")
     said = str(unreachable.value)
     assert said.startswith("http://127.0.0.1:1 does not answer (NewConnectionError): ")
