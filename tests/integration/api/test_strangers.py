@@ -116,9 +116,9 @@ class Secrets:
 
     def state(self) -> Any:
         """Everything that A can see."""
-        pages = ["/v1/jobs", f"/v1/batches/{self.batch}"]
+        pages = ["/v1/jobs", "/v1/batches", f"/v1/batches/{self.batch}", f"/v1/artifacts/{self.upload}"]
         pages += [f"/v1/jobs/{job_id}" for job_id in self.jobs.values()]
-        return [self.owner.get(page).json for page in pages]
+        return [(self.owner.get(page).status_code, self.owner.get(page).content) for page in pages]
 
 
 @pytest.fixture
