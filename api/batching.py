@@ -22,6 +22,7 @@ from worker.ledger.ids import new_id
 from worker.ledger.records import NewJob
 
 MOST_LINKS = 50_000  # entries of `after` in one batch
+MOST_REFERENCES = 50_000  # to results in one batch; each is checked while its transaction is open
 
 _SLICE = 10  # jobs between two breaths: some milliseconds, and some more where they hold references
 _LARGE = 10_000  # bytes of a job before which there is a breath of its own
@@ -147,6 +148,7 @@ def prepare(
     given = ((place, (wish, ids[place])) for place, wish in wishes.items())
     jobs = _each(given, lambda wish: len(bytes(wish[0].payload)), make, problems)
     _refuse_twins(jobs, problems)
+    _refuse_references(jobs.values())
     problems.settle()
     called = {wish.name: place for place, wish in wishes.items() if wish.name is not None}
     return Prepared(list(jobs.values()), called)
@@ -208,6 +210,13 @@ def _refuse_cycles(wishes: Mapping[int, BatchJob], problems: Problems) -> None:
     except CycleError as error:
         circle = " after ".join(str(wishes[place].name) for place in reversed(error.args[1]))
         problems.add(min(error.args[1]), Refused("after", f"goes round in a circle: {circle}"))
+
+
+def _refuse_references(jobs: Iterable[NewJob]) -> None:
+    taken = sum(len(job.takes) for job in jobs)
+    if taken > MOST_REFERENCES:
+        problem = f"hold {taken} references to results; a batch may have {MOST_REFERENCES}"
+        raise invalid(422, Refused("jobs", problem))
 
 
 def _refuse_twins(jobs: Mapping[int, NewJob], problems: Problems) -> None:
