@@ -204,10 +204,13 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             name="uploadArtifact",
             summary="Upload a file for a payload to name",
             scope=Scope.SUBMIT,
+            description="The body is the file itself, of any type but a form's:"
+            " `curl --data-binary @file -H 'Content-Type: text/csv'`.",
             answers={201: ("Stored; the Content-Type of the request is kept with it.", Artifact)},
             sent={201: (LOCATION,)},
             problems={
                 413: "The file is larger than one may be, or than all that a client may keep.",
+                415: "The body has a content coding, or is a form with the file inside.",
                 429: "Too many requests with this key, or its client keeps too many uploads"
                 " (`too-many-uploads`).",
             },

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from api import representations
 from api.answers import answer, leave_out_known
 from api.applications import Request, Response
-from api.bodies import chunks
+from api.bodies import chunks, media_type
 from api.errors import Problem, invalid
 from api.identifiers import parse_id
 from api.queries import query
@@ -30,6 +30,8 @@ _CHUNK = 64 * 1024  # bytes
 _MEDIA_TYPE = re.compile(
     r"[\w!#$&^.+-]{1,100}/[\w!#$&^.+-]{1,100}(?:; ?[\w.-]{1,50}=[\w.:+-]{1,100})*", re.ASCII
 )
+# How forms are sent (HTML, section 4.10.21), and what curl and browsers say unasked.
+_FORMS = {"multipart/form-data", "application/x-www-form-urlencoded"}
 
 # A name is a label and never a path; still it must be harmless where somebody saves the file.
 FileName = Annotated[
@@ -68,11 +70,11 @@ class Uploads:
     def on_post(self, req: Request, resp: Response) -> None:
         """Store the body as a file."""
         name = query(req, UploadQuery).name
-        media_type = _media_type(req)
+        content_type = _content_type(req)
         if self._cap.bounded:  # before bytes are stored that would not be kept
             with self._ledger.write() as connection:
                 self._cap.admit(connection, req.context.client.id, req.content_length or 0)
-        artifact = self._store(req, name, media_type)
+        artifact = self._store(req, name, content_type)
         try:
             with self._ledger.write() as connection:
                 self._record(connection, artifact)
@@ -89,7 +91,7 @@ class Uploads:
             self._cap.admit(connection, artifact.client_id, artifact.size)
         artifacts.record_artifacts(connection, [artifact])
 
-    def _store(self, req: Request, name: str, media_type: str) -> Artifact:
+    def _store(self, req: Request, name: str, content_type: str) -> Artifact:
         client: Client = req.context.client
         with self._storage.create() as (artifact_id, writer):
             for piece in chunks(req, self._limit):
@@ -99,7 +101,7 @@ class Uploads:
             client_id=client.id,
             job_id=None,
             name=name,
-            content_type=media_type,
+            content_type=content_type,
             size=writer.size,
             sha256=writer.sha256,
         )
@@ -217,7 +219,13 @@ def _open(storage: Storage, artifact: Artifact) -> BinaryIO:
         raise _no_such_artifact() from None
 
 
-def _media_type(req: Request) -> str:
+def _content_type(req: Request) -> str:
+    if media_type(req) in _FORMS:
+        raise Problem(
+            415,
+            "this is how a form is sent; send the file itself as the body, and say what it is:"
+            " curl --data-binary @file -H 'Content-Type: text/csv'",
+        )
     given = req.content_type or "application/octet-stream"
     if not _MEDIA_TYPE.fullmatch(given):
         raise invalid(400, Refused("Content-Type", "is no media type"))

@@ -97,6 +97,17 @@ def test_what_is_no_media_type_is_refused(caller: Caller, media_type: str) -> No
     assert answer.status_code == 400
 
 
+@pytest.mark.parametrize(
+    "media_type",
+    ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "Multipart/Form-Data"],
+)
+def test_a_form_is_refused_for_it_is_not_the_file_itself(caller: Caller, media_type: str) -> None:
+    headers = {"Content-Type": media_type}
+    answer = caller.call("POST", "/v1/artifacts", headers, params={"name": "x"}, body=b"--x\r\n")
+    assert answer.status_code == 415
+    assert "curl --data-binary @file -H 'Content-Type: text/csv'" in answer.json["detail"]
+
+
 def test_a_jobs_file_is_listed_with_it_and_can_be_downloaded(
     caller: Caller, worker: FakeWorker, deps: Deps
 ) -> None:
