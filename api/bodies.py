@@ -14,6 +14,8 @@ NDJSON = "application/x-ndjson"
 
 _CHUNK = 64 * 1024  # bytes
 
+_ANYTHING = msgspec.json.Decoder(msgspec.Raw)  # which makes no objects of what it skips
+
 T = TypeVar("T")
 
 
@@ -61,13 +63,30 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         Refused: it is JSON, and a field of it cannot be accepted.
     """
     try:
-        return decoder.decode(body)
+        return _decode(body, decoder)
     except msgspec.ValidationError as error:
         raise refusal(error, decoder.type) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise malformed(f"the body is no JSON: {error}" if body else "the body is empty") from None
     except RecursionError:
         raise malformed("the body is nested too deeply") from None
+
+
+def _decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        require_json(body)  # or a type that does not fit hides that
+        raise
+
+
+def require_json(body: bytes) -> None:
+    """Look whether a body is JSON at all, and keep nothing of it.
+
+    Raises:
+        msgspec.DecodeError: it is not.
+    """
+    _ANYTHING.decode(body)
 
 
 def malformed(detail: str) -> Problem:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from api.bodies import require_json
 from api.errors import invalid
 from worker.enqueue import Refused, refusal
 
@@ -60,13 +61,22 @@ def require_few(body: bytes, *, lines: bool) -> None:
         return
     _left.jobs = MOST_JOBS
     try:
+        _count(body, lines=lines)
+    except msgspec.ValidationError as error:
+        raise refusal(error, _Job if lines else _Batch, "jobs" if lines else "") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return  # which the caller finds out too, and says
+
+
+def _count(body: bytes, *, lines: bool) -> None:
+    try:
         _LINE.decode_lines(body) if lines else _BATCH.decode(body)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, _TooMany):
             raise too_many(f"more than {MOST_JOBS}") from None
-        raise refusal(error, _Job if lines else _Batch, "jobs" if lines else "") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return  # which the caller finds out too, and says
+        if not lines:
+            require_json(body)
+        raise
 
 
 def too_many(count: object) -> Exception:

@@ -129,7 +129,7 @@ class Batches:
         body = b"".join(chunks(req, self._settings.api_max_batch))
         require_few(body, lines=media_type(req) == NDJSON)
         if media_type(req) == JSON:
-            return body, decode(body, _BATCHES)
+            return body, _batch_in(body)
         jobs = jobs_in(body)
         if not 1 <= len(jobs) <= MOST_JOBS:
             raise too_many(len(jobs))
@@ -240,6 +240,19 @@ class CancelBatch:
             )
         self._follower.waiters.wake(str(id_) for id_, state in cancelled.items() if state in FINAL)
         return bool(cancelled)
+
+
+def _batch_in(body: bytes) -> BatchSubmission:
+    try:
+        return decode(body, _BATCHES)
+    except Refused as refused:
+        if not body.lstrip().startswith(b"["):
+            raise
+        raise Refused("", f'{refused.reason}; send the list as {{"jobs": [...]}}') from None
+    except Problem as problem:
+        if b"\n{" in body:
+            problem.description = f"{problem.description}; jobs alone, one a line, are {NDJSON}"
+        raise
 
 
 def _answer(req: Request, resp: Response, status: int, batch: Batch) -> None:

@@ -21,7 +21,7 @@ from api.preferences import applied, preferred_wait
 from api.queries import page_start, page_token, query
 from api.representations import Job, JobPage, ListedJob, job_path
 from worker import enqueue
-from worker.enqueue import Enqueuer, RefusedJobs, Standing, Submission
+from worker.enqueue import Enqueuer, Refused, RefusedJobs, Standing, Submission
 from worker.ledger import clients, jobs
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
@@ -92,7 +92,7 @@ class Jobs:
         key = idempotency_key(req, body)
         seconds = preferred_wait(req, self._settings.api_max_wait)
         client: Client = req.context.client
-        job = self._prepare(decode(body, self._decoder), client, req.context.request_id)
+        job = self._prepare(self._wish(body), client, req.context.request_id)
         # Expected before the commit: it could end before this request looks again.
         with self._follower.waiters.expect(job.id) if seconds else nullcontext() as ended:
             try:
@@ -126,6 +126,14 @@ class Jobs:
         answer(resp, 200, JobPage(shown, more))
 
     on_head = on_get
+
+    def _wish(self, body: bytes) -> Submission:
+        try:
+            return decode(body, self._decoder)
+        except Refused as refused:
+            if not body.lstrip().startswith(b"["):
+                raise
+            raise Refused("", f"{refused.reason}; a list of jobs goes to POST /v1/batches") from None
 
     def _prepare(self, submission: Submission, client: Client, request_id: str) -> NewJob:
         job = self._enqueuer.prepare(submission, client.id, request_id, rights=client.rights)

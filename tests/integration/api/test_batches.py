@@ -148,6 +148,33 @@ def test_what_is_no_json_is_told_with_its_line(caller: Caller, body: bytes) -> N
     assert "in line 3: " in answer.json["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/jobs", b"[object Object]"),
+        ("/v1/jobs/cancel", b"[1,2"),
+        ("/v1/batches", b"[1,2"),
+        ("/v1/batches", b"[" + b'{"kind": "x"},' * 30_000),
+    ],
+)
+def test_what_begins_as_a_list_and_is_no_json_is_malformed(caller: Caller, path: str, body: bytes) -> None:
+    answer = caller.call("POST", path, {"Content-Type": "application/json"}, body=body)
+    assert (answer.status_code, answer.json["type"]) == (400, "urn:jobyard:malformed-json")
+
+
+def test_a_list_is_told_where_it_belongs(caller: Caller) -> None:
+    headers = {"Content-Type": "application/json"}
+    alone = caller.call("POST", "/v1/jobs", headers, body=b" [{}]")
+    assert alone.status_code == 422
+    assert "a list of jobs goes to POST /v1/batches" in alone.json["detail"]
+    batch = caller.call("POST", "/v1/batches", headers, body=b"[{}]")
+    assert batch.status_code == 422
+    assert 'send the list as {"jobs": [...]}' in batch.json["detail"]
+    lines = caller.call("POST", "/v1/batches", headers, body=b'{"kind": "a"}\n{"kind": "b"}')
+    assert lines.status_code == 400
+    assert "one a line, are application/x-ndjson" in lines.json["detail"]
+
+
 def test_of_very_many_bad_jobs_the_first_are_named(caller: Caller) -> None:
     answer = submit(caller, {"jobs": [{"kind": "no.such"}] * 500})
     found = problems(answer)
