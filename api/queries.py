@@ -11,11 +11,13 @@ import msgspec
 
 from api.applications import Request
 from api.errors import invalid
+from worker.contract.misfits import TIMES
 from worker.enqueue import Refused, refusal
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 _ID_BYTES = 16
+_UNESCAPED = re.compile(r"[0-9T:.-]{1,40} [0-9]{2}:[0-9]{2}", re.ASCII)
 _NUMBER = re.compile(r"[0-9.eE+-]*$")
 
 
@@ -28,15 +30,23 @@ def query(req: Request, parameters: type[T]) -> T:
     try:
         asked = msgspec.convert(req.params, parameters, strict=False)
     except msgspec.ValidationError as error:
-        raise invalid(400, refusal(error, parameters)) from None
+        raise invalid(400, _quoted(req, refusal(error, parameters))) from None
     # What is lax about numbers takes the word null for none at all, and a number for a time.
     for name, word in req.params.items():
         value = getattr(asked, name)
         if value is None:
             raise invalid(400, Refused(name, "is null; leave it out instead"))
         if isinstance(value, datetime) and _NUMBER.match(str(word)):
-            raise invalid(400, Refused(name, "is a number; write a time as RFC 3339 does"))
+            raise invalid(400, Refused(name, f"is a number; write it as in {TIMES['datetime']}"))
     return asked
+
+
+def _quoted(req: Request, refused: Refused) -> Refused:
+    """The same, with what was read where the + of an offset came as a space."""
+    word = str(req.params.get(refused.field))
+    if not _UNESCAPED.fullmatch(word):
+        return refused
+    return Refused(refused.field, f"{refused.reason}; it was read as {word!r}: write + as %2B, or use Z")
 
 
 def page_token(last: UUID) -> str:

@@ -38,6 +38,11 @@ _NAMES: Mapping[str, str] = MappingProxyType(
 )
 UNKNOWN = "Object contains unknown field "  # how msgspec says so
 
+# What is none of these, with an example of each as RFC 3339 writes it.
+TIMES: Mapping[str, str] = MappingProxyType(
+    {"datetime": "2026-11-23T09:00:00Z", "date": "2026-11-23", "time": "09:00:00Z"}
+)
+_TIME = re.compile(r"(?:Invalid RFC3339 encoded |Expected `)(datetime|date|time)\b")
 _TYPES = re.compile(r"(?:^Expected|, got) `[a-z |]+`")
 _NAME = re.compile("|".join(_NAMES))
 
@@ -75,6 +80,12 @@ def shortened(text: str) -> str:
 
 
 def _told(reason: str, types: Iterable[Type]) -> str:
+    told = _in_json(reason, types)
+    time = _TIME.match(reason)
+    return f"{told}; write it as in {TIMES[time[1]]}" if time else told
+
+
+def _in_json(reason: str, types: Iterable[Type]) -> str:
     if reason.startswith("Expected `"):
         return _TYPES.sub(lambda found: _NAME.sub(lambda name: _NAMES[name[0]], found[0]), reason)
     if reason.startswith("Invalid enum value "):

@@ -54,6 +54,22 @@ def test_a_time_is_read_as_rfc_3339_writes_it() -> None:
     assert asked.since == datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
+def test_an_offset_whose_plus_came_as_a_space_is_told_so() -> None:
+    with pytest.raises(Problem) as refused:
+        query(create_req(query_string="since=2026-11-22T14:00:00+02:00"), Search)
+    assert refused.value.description == (
+        "since: Invalid RFC3339 encoded datetime; write it as in 2026-11-23T09:00:00Z;"
+        " it was read as '2026-11-22T14:00:00 02:00': write + as %2B, or use Z"
+    )
+
+
+@pytest.mark.parametrize("word", ["yesterday", "2026-11-22", "2026-11-22T14:00:00", "5", "1e9"])
+def test_a_bad_time_is_told_with_a_good_one(word: str) -> None:
+    with pytest.raises(Problem, match="400") as refused:
+        query(create_req(query_string=f"since={word}"), Search)
+    assert "write it as in 2026-11-23T09:00:00Z" in str(refused.value.description)
+
+
 def test_a_page_begins_where_its_token_says() -> None:
     last = new_id()
     assert page_start(page_token(last)) == last
