@@ -90,7 +90,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs that were submitted together: how many there are in each state.
 
-    `job_ids`, and `names` with the id of each job that was given one, are told as it is accepted.
+    `job_ids`, and `names` with the id of each job that was given one, are told as it is accepted; a batch
+    that is read later has None there, and `Client.jobs` lists its jobs.
     """
 
     id: str
@@ -101,8 +102,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     callback: str | None = None
     created_at: datetime
     finished_at: datetime | None = None
-    job_ids: list[str] = []
-    names: dict[str, str] = {}
+    job_ids: list[str] | None = None
+    names: dict[str, str] | None = None
     links: dict[str, str] = {}
 
     @property

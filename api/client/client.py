@@ -32,6 +32,9 @@ class Client:
         url: of the API, without a path.
         key: of a client, `jy_…`.
         connections: kept open.
+
+    Raises:
+        ValueError: the URL is none of http or https.
     """
 
     def __init__(self, url: str, key: str, *, connections: int = 8) -> None:

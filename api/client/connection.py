@@ -115,6 +115,8 @@ class Connection:
     """Talks to one API with one key; threads may share it."""
 
     def __init__(self, url: str, key: str, connections: int) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"the API's URL begins with http:// or https://, and {url!r} does not")
         self._url = url.rstrip("/")
         self._http = urllib3.PoolManager(
             maxsize=connections,

@@ -63,11 +63,9 @@ class Pipeline:
 
     def _run(self) -> dict[str, Job]:
         """One request; each job begins when those that it names have succeeded."""
-        steps = self._steps()
-        accepted = self._client.batch(steps)
+        accepted = self._client.batch(self._steps())
         self._client.wait_batch(accepted.id, WAIT)
-        names = [step["name"] for step in steps]
-        jobs = {name: self._client.job(id_) for name, id_ in zip(names, accepted.job_ids, strict=True)}
+        jobs = {name: self._client.job(id_) for name, id_ in (accepted.names or {}).items()}
         for name, job in jobs.items():
             if job.state != "succeeded":
                 raise Failed(f"{name} is {job.state}: {job.error.message if job.error else ''}")

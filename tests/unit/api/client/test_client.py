@@ -183,7 +183,9 @@ def test_a_batch_is_submitted_and_waited_for(site: Site, client: Client) -> None
     submitted = client.batch([{"kind": "web.fetch", "payload": {}}] * 2)
     assert not submitted.ended
     assert submitted.job_ids == ["a", "b"]
-    assert client.wait_batch(submitted.id, 60).counts == {"succeeded": 2}
+    waited = client.wait_batch(submitted.id, 60)
+    assert waited.counts == {"succeeded": 2}
+    assert (waited.job_ids, waited.names) == (None, None)  # which the API does not tell of it any more
     assert json.loads(site.asked[0][2])["jobs"] == [{"kind": "web.fetch", "payload": {}}] * 2
 
 
@@ -199,6 +201,12 @@ def test_a_file_is_written_once_it_is_whole(site: Site, client: Client, tmp_path
     assert target.read_bytes() == b"the whole"
     assert site.asked[-1][0] == "GET /v1/jobs/an-id/artifacts/a%20b"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "localhost:8080", "", "ftp://127.0.0.1"])
+def test_a_url_without_its_scheme_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="begins with http:// or https://"):
+        Client(url, "jy_test")
 
 
 def test_nobody_there_is_said_so_and_what_to_look_at() -> None:
