@@ -32,13 +32,14 @@ class Header:
 # Of requests. A preference or a condition that makes no sense is passed over, so their schemas are just text.
 PREFER = Header(
     "Prefer",
-    "`wait=N`: hold the answer until the job ended, N seconds at most (RFC 7240).",
+    "`wait=N`: hold the answer until the job, or each job of the batch, ended, N seconds at most (RFC 7240)."
+    " A preference that cannot be read is passed over, as RFC 7240 wants it, and is no error.",
     "wait=10",
 )
 IDEMPOTENCY_KEY = Header(
     "Idempotency-Key",
     "1 to 255 printable ASCII characters, quoted or bare: a repetition of the same request is answered with"
-    " the same job (draft-ietf-httpapi-idempotency-key-header-07).",
+    " the same job or batch (draft-ietf-httpapi-idempotency-key-header-07).",
     '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
     r'^(?:"(?:[ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~](?:[ -~]{0,253}[!-~])?)$',
 )

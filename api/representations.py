@@ -127,8 +127,8 @@ class Job(ListedJob, frozen=True, kw_only=True):
     payload: Annotated[
         Any,
         Meta(
-            description="As validated, without what is at its default, or as given where it refers to other"
-            " jobs; null once it was pruned."
+            description="As validated: a field that was left out stays out, and one given at its default may"
+            " be left out too. As given where it refers to other jobs; null once it was pruned."
         ),
     ] = None
     after: Annotated[list[UUID], Meta(description="Jobs that have to succeed before it begins.")] = []

@@ -116,7 +116,17 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
 class JobFailure(msgspec.Struct, frozen=True, kw_only=True):
     """Why an attempt or a job ended without success, as its client reads it."""
 
-    type: Annotated[str, Meta(description="What sort of failure, for programs.", examples=["ServerError"])]
+    type: Annotated[
+        str,
+        Meta(
+            description="What sort of failure, for programs. Of a handler: `Retryable` (another attempt may"
+            " cure it), `Fatal` (none can), `Unfetchable`, `DeadlineExceeded`, `Cancelled`, or the name of"
+            " whatever else it raised. Of the platform: `Expired`, `DependencyFailed`, `Lost` (its workers"
+            " died under it), `HandedBack` (in the history alone), `UnknownKind`, `InvalidResult`,"
+            " `OutcomeUnrecordable`.",
+            examples=["Fatal"],
+        ),
+    ]
     message: Annotated[str, Meta(description="What happened, for people.")]
 
 
