@@ -16,13 +16,13 @@ from celery import Celery, signals
 from celery.beat import Scheduler
 
 from schedules.dispatch import Dispatch, Due
+from schedules.files import SHIPPED, Files, ScheduleError, load
 from schedules.firing import Firing
 from schedules.followups import FollowUps
 from schedules.metrics import Metrics
 from schedules.reconcile import Reconcile
 from schedules.rescue import Rescue
 from schedules.rounds import Part, Round, SideRound
-from schedules.schedule import SHIPPED, ScheduleError, load
 from worker import broker, catalog, logs
 from worker.contract import KindError
 from worker.enqueue import Enqueuer
@@ -72,7 +72,7 @@ class Beat:
         self._port = settings.metrics_port
         kinds = catalog.load(settings.kind_packages)
         enqueuer = Enqueuer(kinds)
-        schedules = load([SHIPPED, *([Path(settings.schedules)] if settings.schedules else [])], enqueuer)
+        files = load([SHIPPED, *([Path(settings.schedules)] if settings.schedules else [])], enqueuer)
         self.pulse = Pulse()
         self._ledger = ledger = Ledger.open(settings, "beat")
         self._broker = broker.Broker(settings.broker_url or "")
@@ -90,7 +90,8 @@ class Beat:
             Round("broker", carrying, ledger, settings.beat_tick, metrics), end=self._broker.close
         )
         timed: list[Part] = [
-            *(Firing(schedule, enqueuer, ledger, metrics) for schedule in schedules),
+            Files(files, ledger),
+            Firing(enqueuer, ledger, metrics, catalog.of_operators(kinds)),
             FollowUps(ledger, enqueuer, metrics),
             Due(ledger, metrics),
             Rescue(ledger, settings, metrics),
@@ -118,7 +119,10 @@ class JobyardScheduler(Scheduler):
     def setup_schedule(self) -> None:
         """Open everything; a mistake in settings or schedules ends the process with a sentence."""
         if self.app.conf.beat_schedule:
-            sys.exit("beat_schedule is not read: a schedule is a file, see schedules/README.md")
+            sys.exit(
+                "beat cannot start: beat_schedule is not read, for it fires without the ledger;"
+                " make a schedule by `jobyard schedules create`, or a file of it (schedules/README.md)"
+            )
         try:
             self._beat = Beat(_settings())
         except (ScheduleError, KindError) as error:

@@ -1,6 +1,13 @@
-"""Firing: a schedule's fire time comes, and exactly one job is enqueued, whatever the number of beats."""
+"""Firing: a schedule's fire time comes, and exactly one job is enqueued, whatever the number of beats.
 
-from datetime import UTC, datetime, timedelta
+A beat claims the schedules that are due (`SKIP LOCKED`), notes their firings, makes the jobs and settles the
+schedules in one transaction. So a beat that dies in the middle has done nothing, and of two that claim at
+once neither finds what the other holds; a firing is unique besides.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -8,59 +15,132 @@ from loguru import logger
 from sqlalchemy import Connection
 
 from schedules.metrics import Metrics
-from schedules.schedule import BATCH, Schedule
-from worker.enqueue import Enqueuer, enqueue
-from worker.ledger import clients, firings
+from schedules.permissions import Permissions
+from schedules.plan import Claimed, Plan
+from worker.enqueue import Enqueuer, Refused, Submission
+from worker.ledger import firings, schedules, transitions
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
+from worker.ledger.firings import NewFiring
+from worker.ledger.records import NewJob
+from worker.ledger.schedules import Stored
+from worker.scheduling import LATE, Definition, Schedule
 
-CLIENT = "schedules"  # owns the jobs that schedules make
+BATCH = 250  # schedules that one transaction holds
 
-# So often a schedule is settled although it does not fire: when its file changes, at most so much of the
-# past counts as missed under the new rule.
-SETTLE = timedelta(minutes=1)
+_LATER = 10.0  # seconds for which a schedule is left alone that this beat cannot fire
 
-Fired = tuple[datetime, UUID]  # when, and the job
+_DEFINITIONS = msgspec.json.Decoder(Definition)
 
 
 class Firing:
-    """The part of a beat that fires one schedule."""
+    """The part of a beat that fires schedules.
 
-    def __init__(self, schedule: Schedule, enqueuer: Enqueuer, ledger: Ledger, metrics: Metrics) -> None:
-        self.name = f"schedule {schedule.name}"
-        self._schedule = schedule
+    Args:
+        enqueuer: makes the jobs.
+        ledger: where everything is.
+        metrics: counts.
+        operators: the kinds that only an operator's key may submit.
+    """
+
+    name = "firing"
+
+    def __init__(
+        self, enqueuer: Enqueuer, ledger: Ledger, metrics: Metrics, operators: frozenset[str] = frozenset()
+    ) -> None:
         self._enqueuer = enqueuer
         self._ledger = ledger
         self._metrics = metrics
-        self._look_at = datetime.min.replace(tzinfo=UTC)
+        self._operators = operators
+        self._read = lru_cache(10_000)(_read)
 
-    def run(self, todo: Agenda) -> bool:
+    def run(self, _todo: Agenda) -> bool:
         """Fire what is due by the ledger's clock."""
-        if todo.moment < self._look_at:
-            return False
         with self._ledger.write() as connection:
-            fired, settled, now = self._fire(connection)
-        for fire_at, job_id in fired:
-            logger.info("fired", schedule=self._schedule.name, fire_at=str(fire_at), job_id=str(job_id))
-        self._metrics.fired.labels(self._schedule.name).inc(len(fired))
-        self._look_at = min(self._schedule.next(settled), now + SETTLE)
-        return settled < now
+            due = schedules.claim_due(connection, BATCH)
+            made = self._fire(connection, due) if due else []
+        for stored, firing in made:
+            self._tell(stored, firing, due[0][1])
+        return len(due) == BATCH
 
-    def _fire(self, connection: Connection) -> tuple[list[Fired], datetime, datetime]:
-        """Returns what was fired, until when the schedule is settled, and the ledger's time."""
-        # Locks the schedule's row: of several beats one fires, and the next one finds it settled.
-        settled, now = firings.settled_until(connection, self._schedule.name)
-        due = self._schedule.due(settled, now)
-        fired = [(fire_at, self._enqueue(connection, fire_at)) for fire_at in due]
-        until = due[-1] if len(due) == BATCH else now
-        firings.settle(connection, self._schedule.name, until)
-        return [(fire_at, job_id) for fire_at, job_id in fired if job_id], until, now
+    def _fire(
+        self, connection: Connection, due: Sequence[tuple[Stored, datetime]]
+    ) -> list[tuple[Stored, NewFiring]]:
+        """Returns the firings that were noted."""
+        plans = self._plans(connection, due)
+        noted = firings.record(connection, [new for plan in plans for new in plan.new])
+        noted |= firings.release(connection, [ended for plan in plans for ended in plan.released])
+        jobs = [job for plan in plans for made, job in plan.jobs.items() if made in noted]
+        if jobs:
+            transitions.enqueue(connection, jobs)
+        for plan in plans:
+            if plan.cancelled:
+                actor = f"schedule {plan.stored.name}"
+                transitions.cancel_all(connection, plan.cancelled, actor, plan.stored.client_id)
+        schedules.settle(connection, [plan.settled for plan in plans])
+        return [
+            (plan.stored, firing)
+            for plan in plans
+            for firing in (*plan.new, *plan.released)
+            if (firing.schedule, firing.fire_at) in noted
+        ]
 
-    def _enqueue(self, connection: Connection, fire_at: datetime) -> UUID | None:
-        client = clients.ensure_client(connection, CLIENT)
-        submission = msgspec.structs.replace(self._schedule.submission, scheduled_at=fire_at)
-        job = self._enqueuer.prepare(submission, client.id, request_id=None)
-        if not firings.record_firing(connection, self._schedule.name, fire_at, job.id):
-            return None
-        enqueue(connection, job)
-        return job.id
+    def _plans(self, connection: Connection, due: Sequence[tuple[Stored, datetime]]) -> list[Plan]:
+        permissions = Permissions(connection, [stored for stored, _ in due], self._operators)
+
+        def make(stored: Stored, wish: Submission) -> NewJob:
+            permissions.require(stored, wish.kind)
+            return self._enqueuer.prepare(wish, stored.client_id, request_id=None)
+
+        plans = []
+        failed: list[UUID] = []
+        for claimed in _with_what_goes_on(connection, list(self._readable(due, failed))):
+            try:
+                plans.append(Plan.of(claimed, make))
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one schedule, the others fire
+                logger.opt(exception=error).error("schedule_failing", schedule=claimed.stored.name)
+                failed.append(claimed.stored.id)
+        schedules.put_off(connection, failed, _LATER)
+        return plans
+
+    def _readable(self, due: Sequence[tuple[Stored, datetime]], failed: list[UUID]) -> Iterator[Claimed]:
+        """Those that this version can read; a later one may have written the others."""
+        for stored, now in due:
+            try:
+                schedule = self._read(stored.name, stored.definition)
+            except (msgspec.ValidationError, Refused) as error:
+                logger.warning("schedule_unreadable", schedule=stored.name, error=str(error))
+                failed.append(stored.id)
+            else:
+                yield Claimed(stored=stored, schedule=schedule, now=now)
+
+    def _tell(self, stored: Stored, firing: NewFiring, now: datetime) -> None:
+        # Labels must be few: files are, what clients save is not.
+        label = stored.name if stored.from_file else ""
+        told = {"schedule": stored.name, "fire_at": str(firing.fire_at)}
+        if firing.job_id is not None:
+            logger.info("fired", **told, job_id=str(firing.job_id))
+            self._metrics.fired.labels(label).inc()
+            late = now - firing.fire_at
+            if late <= LATE:
+                self._metrics.lateness.observe(late.total_seconds())
+        elif firing.skipped is not None:
+            logger.warning("firing_skipped", **told, reason=firing.skipped)
+            self._metrics.skipped.labels(label).inc()
+
+
+def _read(name: str, definition: str) -> Schedule:
+    return Schedule.of(name, _DEFINITIONS.decode(definition))
+
+
+def _with_what_goes_on(connection: Connection, claimed: Sequence[Claimed]) -> list[Claimed]:
+    """With the firings that wait, and the jobs that live where the overlap policy asks for them."""
+    waiting = firings.waiting(connection, [each.stored.key for each in claimed])
+    asking = [each.stored.key for each in claimed if each.schedule.definition.overlap != "allow"]
+    living = firings.living_jobs(connection, asking)
+    return [
+        msgspec.structs.replace(
+            each, waiting=waiting.get(each.stored.key, ()), living=living.get(each.stored.key, ())
+        )
+        for each in claimed
+    ]

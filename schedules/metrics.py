@@ -8,7 +8,15 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        # The label names schedules of files; those of clients have none in common but "".
         self.fired = self._counter("fired", "Jobs made by a schedule", "schedule")
+        self.skipped = self._counter("skipped", "Firings that made no job", "schedule")
+        self.lateness = Histogram(
+            "jobyard_beat_lateness_seconds",
+            "From a fire time to the transaction that makes its job, but for what was missed",
+            buckets=(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0),
+            registry=self.registry,
+        )
         self.due = self._counter("due", "Scheduled and retrying jobs that became queued")
         self.expired = self._counter("expired", "Jobs that ended failed, unclaimed past their expires_at")
         self.dispatched = self._counter("dispatched", "Messages published", "lane")

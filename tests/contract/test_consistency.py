@@ -2,7 +2,7 @@
 
 import pytest
 
-from schedules import schedule
+from schedules import files
 from worker import catalog
 from worker.catalog import AnyKind
 from worker.contract.queues import ISOLATION, POOLS, QUEUES, WORKERS, Queue
@@ -47,6 +47,6 @@ def test_what_must_run_alone_gets_a_process_for_itself() -> None:
 
 
 def test_the_shipped_schedules_enqueue_valid_jobs_of_known_kinds() -> None:
-    schedules = schedule.load([schedule.SHIPPED], Enqueuer(CATALOG))
+    schedules = files.load([files.SHIPPED], Enqueuer(CATALOG))
     assert {rule.submission.kind for rule in schedules} <= set(CATALOG)
     assert schedules

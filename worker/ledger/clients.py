@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from worker.contract.rights import Rights
 from worker.contract.scopes import Scope, Scopes
 from worker.ledger.ids import new_id
+from worker.ledger.rows import uuid_array
 from worker.ledger.tables import api_keys, clients
 
 KEY_PREFIX = "jy_"
@@ -142,6 +143,21 @@ def client_of_key(connection: Connection, key: str) -> Client | None:
     if row is None or not hmac.compare_digest(bytes(row.digest), digest):
         return None
     return Client(row.id, row.name, row.key_id, rights_of(row.kinds), scopes_of(row.scopes))
+
+
+_GOOD_KEYS = text("""
+    SELECT client_id, kinds, scopes FROM api_keys
+    WHERE client_id = ANY(CAST(:ids AS uuid[])) AND revoked_at IS NULL
+      AND (expires_at IS NULL OR expires_at > now())
+""")
+
+
+def good_keys(connection: Connection, ids: Collection[UUID]) -> dict[UUID, list[tuple[Rights, Scopes]]]:
+    """What each key of some clients may do that is neither revoked nor expired; one without is left out."""
+    found: dict[UUID, list[tuple[Rights, Scopes]]] = {}
+    for row in connection.execute(_GOOD_KEYS, {"ids": uuid_array(list(ids))}):
+        found.setdefault(row.client_id, []).append((rights_of(row.kinds), scopes_of(row.scopes)))
+    return found
 
 
 _USED = text("""

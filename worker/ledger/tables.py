@@ -285,12 +285,25 @@ idempotency_keys = Table(
 )
 Index("idempotency_keys_created", idempotency_keys.c.created_at)
 
+# One row a firing. What it calls its schedule: a file by its name, a client's own by its id.
 firings = Table(
     "firings",
     metadata,
     Column("schedule", Text, primary_key=True),
     Column("fire_at", _TIME, primary_key=True),
-    Column("job_id", Uuid, nullable=False),
+    Column("job_id", Uuid),  # NULL: it waits, or was skipped
+    Column(
+        "fired_at", _TIME, nullable=False, server_default=_NOW
+    ),  # when its job was made, or it was skipped
+    Column("skipped", Text),  # why it makes no job
+    Column("by_hand", Boolean, nullable=False, server_default=text("false")),
+)
+Index("firings_made", firings.c.schedule, firings.c.fire_at, postgresql_where=text("job_id IS NOT NULL"))
+Index(
+    "firings_waiting",
+    firings.c.schedule,
+    firings.c.fire_at,
+    postgresql_where=text("job_id IS NULL AND skipped IS NULL"),
 )
 
 # The mark that should be in the broker: one row at most.
@@ -313,6 +326,29 @@ dispatches = Table(
     Index("dispatches_lane", "lane", unique=True),
 )
 
+# A row a schedule, of files and of clients alike; what a client owns ends with it.
+client_schedules = Table(
+    "client_schedules",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("client_id", Uuid, ForeignKey("clients.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("definition", _DOCUMENT, nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("from_file", Boolean, nullable=False, server_default=text("false")),
+    Column(
+        "fired_until", _TIME, nullable=False, server_default=_NOW
+    ),  # every fire time up to here is settled
+    Column("next_fire_at", _TIME),  # NULL: it is disabled or over
+    Column("due_at", _TIME),  # when a beat looks at it next; NULL: never
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    Column("updated_at", _TIME, nullable=False, server_default=_NOW),
+    UniqueConstraint("client_id", "name", name="client_schedules_name"),
+)
+Index("client_schedules_due", client_schedules.c.due_at, postgresql_where=text("due_at IS NOT NULL"))
+Index("client_schedules_client", client_schedules.c.client_id, client_schedules.c.id)
+
+# Of the version before 0010, whose beats note here how far they fired a file.
 schedules = Table(
     "schedules",
     metadata,

@@ -312,13 +312,17 @@ def test_keys_are_forgotten_after_their_own_retention(ledger: Ledger, pruner: Le
 
 def test_firings_are_noted_as_long_as_their_jobs(ledger: Ledger, pruner: LedgerPruner) -> None:
     now = datetime.now(UTC)
+
+    def fired(fire_at: datetime) -> firings.NewFiring:
+        return firings.NewFiring(schedule="s", fire_at=fire_at, job_id=uuid4())
+
     with ledger.write() as connection:
         for days in (13, 15):
-            firings.record_firing(connection, "s", now - days * DAY, uuid4())
+            firings.record(connection, [fired(now - days * DAY)])
 
     assert prune(pruner).firings == 1
     with ledger.write() as connection:
-        assert not firings.record_firing(connection, "s", now - 13 * DAY, uuid4())
+        assert not firings.record(connection, [fired(now - 13 * DAY)])
 
 
 def test_old_uploads_go_unless_a_live_job_names_them(

@@ -1,54 +1,93 @@
-"""Each firing is exactly one job, whatever the number of beats."""
+"""Each firing is exactly one job, whatever the number of beats, and whenever one of them dies."""
 
-import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Barrier
+from typing import Any
+from uuid import UUID, uuid4
 
+import msgspec
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
-from schedules import firing
-from schedules.cron import Cron
-from schedules.firing import CLIENT, Firing
+from schedules import turn
+from schedules.files import CLIENT, Files
+from schedules.firing import Firing
 from schedules.metrics import Metrics
-from schedules.schedule import Missed, Schedule
 from worker import catalog
+from worker.contract import Rights, Scopes
 from worker.contract.states import State
-from worker.enqueue import Enqueuer, submission
-from worker.ledger import agenda, clients, jobs
+from worker.enqueue import Enqueuer
+from worker.ledger import agenda, clients, firings, jobs, schedules, transitions
 from worker.ledger.engines import Ledger
+from worker.ledger.firings import Fired
+from worker.ledger.ids import new_id
 from worker.ledger.jobs import JobFilter
+from worker.ledger.schedules import Stored
+from worker.scheduling import Definition, Schedule
 
-ENQUEUER = Enqueuer(catalog.load())
-
-
-def schedule(cron: str = "* * * * * *", missed: Missed = "one") -> Schedule:
-    wish = submission("upkeep.prune", {}, tags=["schedule:tidy"])
-    return Schedule(name="tidy", cron=Cron(cron, "UTC"), missed=missed, submission=wish)
+KINDS = catalog.load()
+ENQUEUER = Enqueuer(KINDS)
 
 
-def beat(ledger: Ledger, given: Schedule) -> Firing:
-    return Firing(given, ENQUEUER, ledger, Metrics())
+def definition(**said: Any) -> Definition:
+    said = {"kind": "upkeep.prune", "cron": "* * * * * *"} | said
+    return msgspec.json.decode(msgspec.json.encode(said), type=Definition)
 
 
-def tick(ledger: Ledger, part: Firing) -> bool:
+def beat(ledger: Ledger) -> Firing:
+    return Firing(ENQUEUER, ledger, Metrics(), catalog.of_operators(KINDS))
+
+
+def tick(ledger: Ledger, part: Firing | Files | None = None) -> bool:
     with ledger.write() as connection:
         todo = agenda.read(connection)
-    return part.run(todo)
+    return (part or beat(ledger)).run(todo)
 
 
-def settle(ledger: Ledger, ago: str) -> None:
-    """As if beats had been away for so long."""
+def given(ledger: Ledger, ago: str = "0 s", name: str = "tidy", **said: Any) -> Stored:
+    """A schedule of a client with a key, to which beats have not come for so long."""
     with ledger.write() as connection:
-        connection.execute(text("DELETE FROM schedules"))
-        words = text("INSERT INTO schedules VALUES ('tidy', now() - CAST(:ago AS interval))")
-        connection.execute(words, {"ago": ago})
+        owner = clients.ensure_client(connection, "ada")
+        if not clients.good_keys(connection, [owner.id]):
+            clients.add_key(connection, owner.id, "test", scopes=Scopes.of(["operate"]))
+        now = connection.execute(text("SELECT now()")).scalar_one()
+        stored = Stored(
+            id=new_id(),
+            client_id=owner.id,
+            name=name,
+            definition=msgspec.json.encode(definition(**said)).decode(),
+            enabled=True,
+            from_file=False,
+            fired_until=now,
+            next_fire_at=now,
+            created_at=now,
+            updated_at=now,
+        )
+        assert schedules.add(connection, stored)
+        away(connection, stored, ago)
+    return stored
 
 
-def fire_times(ledger: Ledger) -> list[datetime]:
+def away(connection: Connection, stored: Stored, ago: str) -> None:
+    words = text("""
+        UPDATE client_schedules
+        SET fired_until = now() - CAST(:ago AS interval), due_at = now() - interval '1 ms' WHERE id = :id
+    """)
+    connection.execute(words, {"ago": ago, "id": stored.id})
+
+
+def again(ledger: Ledger, stored: Stored, ago: str = "1 s") -> None:
+    """As if its time had come once more."""
     with ledger.write() as connection:
-        return list(connection.execute(text("SELECT fire_at FROM firings ORDER BY 1")).scalars())
+        away(connection, stored, ago)
+
+
+def history(ledger: Ledger, stored: Stored) -> list[Fired]:
+    """Oldest first."""
+    with ledger.write() as connection:
+        return firings.page(connection, stored.key, 1000)[::-1]
 
 
 def made(ledger: Ledger) -> int:
@@ -56,38 +95,52 @@ def made(ledger: Ledger) -> int:
         return int(connection.execute(text("SELECT count(*) FROM jobs")).scalar_one())
 
 
-def test_a_schedule_that_is_new_owes_nothing(ledger: Ledger) -> None:
-    tick(ledger, beat(ledger, schedule("0 0 1 1 *", "all")))
-
-    assert fire_times(ledger) == []
-
-
-def test_a_firing_makes_a_job_that_belongs_to_the_schedules(ledger: Ledger) -> None:
-    settle(ledger, "1 second")
-
-    tick(ledger, beat(ledger, schedule()))
-
-    (fire_at,) = fire_times(ledger)
+def now_of(ledger: Ledger) -> datetime:
     with ledger.write() as connection:
-        client = clients.find_client(connection, CLIENT)
-        assert client
-        (listed,) = jobs.page(connection, JobFilter(client_id=client.id, tag="schedule:tidy"), 10).rows
+        now: datetime = connection.execute(text("SELECT now()")).scalar_one()
+    return now
+
+
+def finish(ledger: Ledger, ids: Sequence[UUID | None]) -> None:
+    with ledger.write() as connection:
+        connection.execute(
+            text("UPDATE jobs SET state = 'succeeded', finished_at = now() WHERE id = ANY(:ids)"),
+            {"ids": list(ids)},
+        )
+
+
+def test_a_schedule_that_is_new_owes_nothing(ledger: Ledger) -> None:
+    stored = given(ledger, cron="0 0 1 1 *", missed="all")
+
+    tick(ledger)
+
+    assert history(ledger, stored) == []
+
+
+def test_a_firing_makes_a_job_that_belongs_to_the_client(ledger: Ledger) -> None:
+    stored = given(ledger, "1 s", tags=["nightly"])
+
+    tick(ledger)
+
+    (fired,) = history(ledger, stored)
+    with ledger.write() as connection:
+        wanted = JobFilter(client_id=stored.client_id, tag="schedule:tidy")
+        (listed,) = jobs.page(connection, wanted, 10).rows
         job = jobs.find(connection, listed.id)
-        assert job
-        fired_job = connection.execute(text("SELECT job_id FROM firings")).scalar_one()
-    assert (job["kind"], job["state"], job["scheduled_at"]) == ("upkeep.prune", State.QUEUED, fire_at)
+    assert job
+    assert (job["kind"], job["state"], job["scheduled_at"]) == ("upkeep.prune", State.QUEUED, fired.fire_at)
+    assert job["tags"] == ["schedule:tidy", "nightly"]
     assert job["published_at"] is None, "dispatch publishes it"
-    assert fired_job == job["id"]
+    assert (fired.job_id, fired.state, fired.skipped) == (job["id"], "queued", None)
 
 
 @pytest.mark.parametrize("missed", ["one", "all"])
-def test_many_beats_at_once_make_one_job_of_each_firing(ledger: Ledger, missed: Missed) -> None:
-    settle(ledger, "20 seconds")
-    given = schedule(missed=missed)
+def test_many_beats_at_once_make_one_job_of_each_firing(ledger: Ledger, missed: str) -> None:
+    stored = [given(ledger, "20 s", f"s{number}", missed=missed) for number in range(10)]
     together = Barrier(6)
 
     def ticks(_: int) -> None:
-        part = beat(ledger, given)
+        part = beat(ledger)
         for _ in range(5):
             together.wait(60)
             tick(ledger, part)
@@ -95,72 +148,323 @@ def test_many_beats_at_once_make_one_job_of_each_firing(ledger: Ledger, missed: 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(ticks, range(6)))
 
-    times = fire_times(ledger)
-    assert made(ledger) == len(times) == len(set(times))
-    if missed == "all":
+    fired = [history(ledger, each) for each in stored]
+    assert made(ledger) == sum(map(len, fired))
+    for of_one in fired:
+        times = [each.fire_at for each in of_one]
         assert len(times) >= 20
         assert (times[-1] - times[0]).total_seconds() == len(times) - 1, "none was left out"
 
 
+STEPS = ["schedules.claim_due", "firings.record", "transitions.enqueue", "schedules.settle"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_beat_that_dies_between_two_steps_leaves_the_firing_to_the_next(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    stored = given(ledger, "1 s")
+    with monkeypatch.context() as dying:
+        module, name = step.split(".")
+        module_of = {"schedules": schedules, "firings": firings, "transitions": transitions}[module]
+        act = getattr(module_of, name)
+
+        def act_and_die(*words: Any) -> None:
+            act(*words)
+            raise SystemExit
+
+        dying.setattr(module_of, name, act_and_die)
+        with pytest.raises(SystemExit):
+            tick(ledger)
+    assert made(ledger) == 0
+
+    tick(ledger)
+    tick(ledger)
+
+    fired = history(ledger, stored)
+    assert made(ledger) == len(fired) == len({each.fire_at for each in fired})
+    assert fired[0].job_id
+
+
+def test_what_another_beat_holds_is_not_waited_for(ledger: Ledger) -> None:
+    held = given(ledger, "1 s", "held")
+    with ledger.write() as connection:
+        assert schedules.claim_due(connection, 10)
+        free = given(ledger, "1 s", "free")
+        tick(ledger)
+        assert history(ledger, held) == []
+        assert history(ledger, free)
+
+
 @pytest.mark.parametrize(("missed", "jobs_made"), [("skip", 0), ("one", 1), ("all", 3)])
 def test_what_was_missed_is_made_up_once_as_the_policy_says(
-    ledger: Ledger, missed: Missed, jobs_made: int
+    ledger: Ledger, missed: str, jobs_made: int
 ) -> None:
-    with ledger.write() as connection:
-        now = connection.execute(text("SELECT now()")).scalar_one()
+    now = now_of(ledger)
     # Fires once a day, two hours ago the last time.
-    settle(ledger, "3 days")
-    daily = schedule(f"{now.minute} {(now.hour - 2) % 24} * * *", missed)
+    daily = given(ledger, "3 days", cron=f"{now.minute} {(now.hour - 2) % 24} * * *", missed=missed)
 
     for _ in range(2):
-        tick(ledger, beat(ledger, daily))
+        tick(ledger)
 
     assert made(ledger) == jobs_made
-
-
-def test_a_long_absence_is_made_up_in_batches(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("schedules.schedule.BATCH", 10)
-    monkeypatch.setattr(firing, "BATCH", 10)
-    settle(ledger, "25 minutes")
-    part = beat(ledger, schedule("* * * * *", "all"))
-
-    assert [tick(ledger, part) for _ in range(3)] == [True, True, False]
-    times = fire_times(ledger)
-    assert made(ledger) == len(times)
-    assert (times[-1] - times[0]).total_seconds() == 60 * (len(times) - 1), "none was left out"
-    assert len(times) in {25, 26}, "a minute may have begun meanwhile"
+    reasons = [fired.skipped for fired in history(ledger, daily) if fired.skipped]
+    assert reasons == ([turn.MISSED] if missed == "skip" else [])
 
 
 def test_it_fires_at_the_first_tick_after_the_time_and_not_before(ledger: Ledger) -> None:
-    part = beat(ledger, schedule("*/2 * * * * *"))
-    while not tick(ledger, part) and not fire_times(ledger):
-        pass
-
-    (fire_at,) = fire_times(ledger)
-    with ledger.write() as connection:
-        (created,) = connection.execute(text("SELECT created_at FROM jobs")).scalars()
-    assert 0 <= (created - fire_at).total_seconds() < 2  # when it would fire again
-
-
-def test_between_two_firings_the_ledger_is_left_alone(ledger: Ledger) -> None:
-    part = beat(ledger, schedule("0 0 1 1 *"))
-    tick(ledger, part)
-    with ledger.write() as connection:
-        connection.execute(text("DELETE FROM schedules"))
-
-    for _ in range(3):
+    stored = given(ledger, cron="*/2 * * * * *")
+    part = beat(ledger)
+    while not history(ledger, stored):
         tick(ledger, part)
 
+    (fired,) = history(ledger, stored)
+    assert 0 <= (fired.fired_at - fired.fire_at).total_seconds() < 2  # when it would fire again
+
+
+def test_a_tick_with_nothing_due_claims_nothing(ledger: Ledger) -> None:
+    stored = given(ledger, cron="0 0 1 1 *")
+    tick(ledger)
+
     with ledger.write() as connection:
-        assert connection.execute(text("SELECT count(*) FROM schedules")).scalar() == 0
+        assert schedules.claim_due(connection, 10) == []
+        found = schedules.find(connection, stored.id, None)
+    assert found
+    assert found.next_fire_at
+    assert (found.next_fire_at.month, found.next_fire_at.day) == (1, 1)
 
 
-def test_a_changed_rule_owes_at_most_a_minute_of_the_past(ledger: Ledger) -> None:
-    """Beats settle a schedule that does not fire, so that the past does not count under a new rule."""
-    settle(ledger, "10 days")
-    began = time.monotonic()
-    tick(ledger, beat(ledger, schedule("0 0 1 1 *", "skip")))
+def test_a_single_time_fires_once_and_is_over(ledger: Ledger) -> None:
+    at = now_of(ledger) - timedelta(seconds=1)
+    stored = given(ledger, "5 s", cron=None, at=at.isoformat())
 
-    tick(ledger, beat(ledger, schedule("* * * * * *", "all")))
+    for _ in range(3):
+        tick(ledger)
 
-    assert made(ledger) <= 1 + (time.monotonic() - began)
+    (fired,) = history(ledger, stored)
+    assert fired.fire_at == at
+    with ledger.write() as connection:
+        found = schedules.find(connection, stored.id, None)
+        left = connection.execute(text("SELECT due_at FROM client_schedules")).scalar_one()
+    assert found
+    assert found.next_fire_at is left is None
+
+
+def test_jitter_makes_the_job_due_later(ledger: Ledger) -> None:
+    stored = given(ledger, "1 s", cron="* * * * * *", jitter=86400)
+
+    tick(ledger)
+
+    (fired,) = history(ledger, stored)
+    assert fired.state == "scheduled"
+
+
+# ── while a job of an earlier firing lives ────────────────────────────────────────────────────────────
+
+
+def test_skip_leaves_a_firing_out_while_a_job_lives(ledger: Ledger) -> None:
+    stored = given(ledger, "1 s", overlap="skip")
+    tick(ledger)
+    again(ledger, stored)
+    while len(history(ledger, stored)) < 2:
+        again(ledger, stored)
+        tick(ledger)
+    first, second = history(ledger, stored)[:2]
+    assert (first.state, second.job_id, second.skipped) == ("queued", None, turn.LIVES)
+
+    finish(ledger, [first.job_id])
+    while not history(ledger, stored)[-1].job_id:
+        again(ledger, stored)
+        tick(ledger)
+    assert made(ledger) == 2
+
+
+def test_replace_cancels_the_job_that_lives(ledger: Ledger) -> None:
+    stored = given(ledger, "1 s", overlap="replace")
+    while len(history(ledger, stored)) < 2:
+        tick(ledger)
+        again(ledger, stored)
+
+    first, second = history(ledger, stored)[:2]
+
+    assert (first.state, second.state) == ("cancelled", "queued")
+    with ledger.write() as connection:
+        (act,) = jobs.acts_on(connection, first.job_id or uuid4())
+    assert act["actor"] == "schedule tidy"
+
+
+def test_queue_lets_firings_wait_and_fires_them_one_after_the_other(ledger: Ledger) -> None:
+    stored = given(ledger, "3 s", cron="* * * * * *", overlap="queue", ends_at=now_of(ledger).isoformat())
+    tick(ledger)
+    fired = history(ledger, stored)
+    count = len(fired)
+    assert count >= 2
+    assert [bool(each.job_id) for each in fired] == [True] + [False] * (count - 1)
+    assert {each.skipped for each in fired} == {None}
+
+    for number in range(count):
+        again(ledger, stored, "0 s")
+        tick(ledger)  # that one still lives
+        fired = history(ledger, stored)
+        assert [bool(each.job_id) for each in fired] == [True] * (number + 1) + [False] * (count - number - 1)
+        finish(ledger, [fired[number].job_id])
+        again(ledger, stored, "0 s")
+        tick(ledger)
+    assert made(ledger) == count
+
+
+# ── whose jobs they are ───────────────────────────────────────────────────────────────────────────────
+
+
+def key_of(ledger: Ledger, stored: Stored, rights: Rights | None = None, *scopes: str) -> UUID:
+    """The only good key that its client has from now on."""
+    with ledger.write() as connection:
+        for row in clients.keys_of(connection, stored.client_id):
+            clients.revoke_key(connection, row["id"])
+        given_scopes = Scopes.of(scopes or ("submit", "read"))
+        key_id, _ = clients.add_key(connection, stored.client_id, "x", rights=rights, scopes=given_scopes)
+    return key_id
+
+
+def test_without_a_good_key_a_client_fires_nothing_and_is_told_why(ledger: Ledger) -> None:
+    stored = given(ledger, "1 s")
+    with ledger.write() as connection:
+        clients.revoke_key(connection, key_of(ledger, stored))
+
+    tick(ledger)
+
+    (fired,) = history(ledger, stored)
+    assert fired.skipped == "kind: its client has no good key that may submit upkeep.prune"
+    assert made(ledger) == 0
+
+
+@pytest.mark.parametrize(
+    ("rights", "scopes", "fires"),
+    [
+        (None, ["submit"], True),
+        (["upkeep.*"], ["submit"], True),
+        (["email.*"], ["submit"], False),
+        (None, ["read"], False),
+    ],
+)
+def test_it_fires_while_any_key_of_its_client_may_submit_the_kind(
+    ledger: Ledger, rights: list[str] | None, scopes: list[str], *, fires: bool
+) -> None:
+    stored = given(ledger, "1 s")
+    key_of(ledger, stored, Rights.of(rights) if rights else None, *scopes)
+
+    tick(ledger)
+
+    assert made(ledger) == fires
+
+
+def test_a_kind_of_operators_needs_an_operators_key(ledger: Ledger) -> None:
+    stored = given(ledger, "1 s", kind="report.oversee", payload={"report": "jobs"})
+    key_of(ledger, stored, None, "submit")
+    tick(ledger)
+    assert made(ledger) == 0
+
+    key_of(ledger, stored, None, "operate")
+    again(ledger, stored, "2 s")
+    tick(ledger)
+    assert made(ledger) >= 1
+
+
+def test_what_is_wrong_with_one_schedule_stops_no_other(ledger: Ledger) -> None:
+    bad, gone, good = (given(ledger, "1 s", name) for name in ("bad", "gone", "good"))
+    with ledger.write() as connection:
+        change = text("UPDATE client_schedules SET definition = CAST(:to AS json) WHERE id = :id")
+        connection.execute(change, {"id": bad.id, "to": '{"of": "a later version"}'})
+        was = definition(kind="no.more")
+        connection.execute(change, {"id": gone.id, "to": msgspec.json.encode(was).decode()})
+
+    tick(ledger)
+
+    assert history(ledger, bad) == []
+    assert "there is no kind 'no.more'" in str(history(ledger, gone)[0].skipped)
+    assert history(ledger, good)[0].job_id
+    with ledger.write() as connection:
+        assert bad.id not in {stored.id for stored, _ in schedules.claim_due(connection, 10)}
+
+
+def test_a_client_that_is_removed_takes_its_schedules_along(ledger: Ledger) -> None:
+    stored = given(ledger)
+
+    with ledger.write() as connection:
+        clients.remove_client(connection, stored.client_id)
+        assert schedules.find(connection, stored.id, None) is None
+
+
+# ── files ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def files(ledger: Ledger, **definitions: Definition) -> Files:
+    return Files([Schedule.of(name, each) for name, each in definitions.items()], ledger)
+
+
+def of_file(ledger: Ledger, name: str = "tidy") -> Stored | None:
+    with ledger.write() as connection:
+        owner = clients.ensure_client(connection, CLIENT)
+        return next(iter(schedules.page(connection, owner.id, 10, name=name)), None)
+
+
+def test_a_file_fires_like_any_other_schedule_and_needs_no_key(ledger: Ledger) -> None:
+    tick(ledger, files(ledger, tidy=definition()))
+    stored = of_file(ledger)
+    assert stored
+    assert (stored.key, stored.from_file) == ("tidy", True)
+
+    while not history(ledger, stored):
+        tick(ledger)
+
+    with ledger.write() as connection:
+        job = jobs.find(connection, history(ledger, stored)[0].job_id or uuid4(), stored.client_id)
+    assert job
+
+
+def test_reading_the_same_files_again_changes_nothing(ledger: Ledger) -> None:
+    for _ in range(2):
+        tick(ledger, files(ledger, tidy=definition()))
+    before = of_file(ledger)
+
+    tick(ledger, files(ledger, tidy=definition()))
+
+    assert of_file(ledger) == before
+
+
+def test_a_file_that_is_gone_fires_no_more(ledger: Ledger) -> None:
+    tick(ledger, files(ledger, tidy=definition(), other=definition()))
+    tick(ledger, files(ledger, other=definition()))
+
+    assert of_file(ledger) is None
+    assert of_file(ledger, "other")
+
+
+def test_a_changed_file_owes_at_most_a_minute_of_the_past(ledger: Ledger) -> None:
+    tick(ledger, files(ledger, tidy=definition(cron="0 0 1 1 *")))
+    stored = of_file(ledger)
+    assert stored
+    again(ledger, stored, "10 days")
+
+    tick(ledger, files(ledger, tidy=definition(missed="all")))
+    tick(ledger)
+
+    assert 60 <= made(ledger) <= 62
+
+
+def test_a_file_goes_on_from_where_the_version_before_fired_it_and_shares_its_firings(ledger: Ledger) -> None:
+    now = now_of(ledger).replace(microsecond=0)
+    with ledger.write() as connection:
+        until = text("INSERT INTO schedules VALUES ('tidy', :until)")
+        connection.execute(until, {"until": now - timedelta(seconds=5)})
+        noted = text("INSERT INTO firings (schedule, fire_at, job_id) VALUES ('tidy', :at, :job)")
+        connection.execute(noted, {"at": now - timedelta(seconds=2), "job": uuid4()})
+
+    tick(ledger, files(ledger, tidy=definition()))
+    tick(ledger)
+
+    stored = of_file(ledger)
+    assert stored
+    times = [fired.fire_at for fired in history(ledger, stored)]
+    assert times[:5] == [now - timedelta(seconds=ago) for ago in (4, 3, 2, 1, 0)]
+    assert made(ledger) == len(times) - 1

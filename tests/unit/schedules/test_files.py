@@ -1,4 +1,4 @@
-"""Files of schedules: what they say, what is refused, and which fire times get a job."""
+"""Files of schedules: what they say, and what is refused."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,15 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from schedules import schedule
-from schedules.cron import Cron
-from schedules.schedule import SHIPPED, Missed, Schedule, ScheduleError, load
+from schedules.files import SHIPPED, ScheduleError, load
 from worker import catalog
 from worker.contract import WEB, Context, Payload, kind
-from worker.enqueue import Enqueuer, submission
+from worker.enqueue import Enqueuer
 
 NINE = datetime(2026, 1, 1, 9, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
 
 
 class Greeting(Payload, frozen=True, kw_only=True):
@@ -55,7 +52,7 @@ def test_a_file_is_a_schedule_named_after_it(tmp_path: Path, enqueuer: Enqueuer)
 
     (loaded,) = load([tmp_path], enqueuer)
 
-    assert (loaded.name, loaded.missed) == ("morning", "skip")
+    assert (loaded.name, loaded.definition.missed) == ("morning", "skip")
     job = enqueuer.prepare(loaded.submission, UUID(int=1), request_id=None)
     assert (job.kind, job.payload, job.tags) == (
         "test.greet",
@@ -65,12 +62,44 @@ def test_a_file_is_a_schedule_named_after_it(tmp_path: Path, enqueuer: Enqueuer)
     assert loaded.next(NINE) == datetime(2026, 1, 2, 8, tzinfo=UTC)
 
 
+def test_a_file_has_the_options_that_clients_have(tmp_path: Path, enqueuer: Enqueuer) -> None:
+    text = """
+        kind = "test.greet"
+        every = 3600
+        starts_at = 2026-01-01T09:30:00+01:00
+        ends_at = 2026-12-31T00:00:00Z
+        jitter = 30
+        overlap = "queue"
+        missed = "all"
+        limit = 3
+        priority = "high"
+        tags = ["hourly"]
+        payload = {name = "Ada"}
+    """
+    write(tmp_path, "s.toml", text)
+
+    (loaded,) = load([tmp_path], enqueuer)
+
+    assert loaded.next(NINE) == NINE + timedelta(minutes=30)
+    assert loaded.submission.tags == ["schedule:s", "hourly"]
+    assert (loaded.definition.overlap, loaded.definition.limit, loaded.definition.jitter) == ("queue", 3, 30)
+
+
+def test_a_single_time_of_the_past_is_no_mistake_of_a_file(tmp_path: Path, enqueuer: Enqueuer) -> None:
+    text = 'kind = "test.greet"\nat = 2025-01-01T00:00:00Z\npayload = {name = "Ada"}'
+    write(tmp_path, "s.toml", text)
+
+    (loaded,) = load([tmp_path], enqueuer)
+
+    assert loaded.next(NINE) is None
+
+
 def test_what_a_file_leaves_out_has_defaults(tmp_path: Path, enqueuer: Enqueuer) -> None:
     write(tmp_path, "s.toml", 'kind = "test.greet"\ncron = "0 9 * * *"\npayload = {name = "Ada"}')
 
     (loaded,) = load([tmp_path], enqueuer)
 
-    assert loaded.missed == "one"
+    assert loaded.definition.missed == "one"
     assert loaded.next(NINE) == NINE + timedelta(days=1)
 
 
@@ -83,7 +112,7 @@ def test_a_file_of_ones_own_stands_for_the_shipped_one_of_that_name(
 
     loaded = load([tmp_path / "shipped", tmp_path / "own"], enqueuer)
 
-    assert {found.name: found.missed for found in loaded} == {"a": "all", "b": "skip"}
+    assert {found.name: found.definition.missed for found in loaded} == {"a": "all", "b": "skip"}
 
 
 @pytest.mark.parametrize(
@@ -93,12 +122,15 @@ def test_a_file_of_ones_own_stands_for_the_shipped_one_of_that_name(
         ('name = "Ada"', "", "payload.name: Object missing required field"),
         ('name = "Ada"', "name = 7", "payload.name: Expected `string`, got `integer`"),
         ('name = "Ada"', 'name = "Ada"\nage = 7', "payload.age: Object contains unknown field"),
-        ("0 9 * * MON-FRI", "0 25 * * *", "cron '0 25 [*] [*] [*]': Bad hour"),
-        ("Europe/Berlin", "Europe/Atlantis", "timezone 'Europe/Atlantis': not an IANA time zone"),
+        ("0 9 * * MON-FRI", "0 25 * * *", "cron: '0 25 [*] [*] [*]': Bad hour"),
+        ("Europe/Berlin", "Europe/Atlantis", "timezone: 'Europe/Atlantis': not an IANA time zone"),
         ('missed = "skip"', 'missed = "maybe"', "Invalid enum value 'maybe'"),
         ('missed = "skip"', 'mised = "skip"', "unknown field `mised`"),
         ('kind = "test.greet"', "", "missing required field `kind`"),
         ('kind = "test.greet"', "kind = ", "Invalid value"),
+        ('cron = "0 9 * * MON-FRI"', "", "cron: one of cron, every and at is needed, and none is given"),
+        ('missed = "skip"', "every = 60", "every: one of .* and cron and every is given"),
+        ('missed = "skip"', "jitter = -1", "jitter: Expected `integer` >= 0"),
     ],
 )
 def test_a_mistake_is_refused_with_file_and_reason(
@@ -143,39 +175,3 @@ def test_the_shipped_schedules_are_valid() -> None:
     names = [shipped.name for shipped in load([SHIPPED], Enqueuer(catalog.load()))]
 
     assert "prune" in names
-
-
-def hourly(missed: Missed) -> Schedule:
-    return Schedule(
-        name="s", cron=Cron("0 * * * *", "UTC"), missed=missed, submission=submission("test.greet", {})
-    )
-
-
-@pytest.mark.parametrize("missed", ["skip", "one", "all"])
-def test_a_fire_time_that_has_just_come_fires(missed: Missed) -> None:
-    assert hourly(missed).due(NINE - MINUTE, NINE) == [NINE]
-    assert hourly(missed).due(NINE, NINE + MINUTE) == []
-    assert hourly(missed).due(NINE - MINUTE, NINE - timedelta(microseconds=1)) == []
-
-
-@pytest.mark.parametrize(("missed", "fired"), [("skip", []), ("one", [12]), ("all", [10, 11, 12])])
-def test_what_passed_without_a_beat_is_made_up_as_the_policy_says(missed: Missed, fired: list[int]) -> None:
-    times = hourly(missed).due(NINE, NINE + timedelta(hours=3, minutes=30))
-
-    assert [time.hour for time in times] == fired
-
-
-def test_skipping_forgives_the_restart_of_a_beat() -> None:
-    assert hourly("skip").due(NINE - MINUTE, NINE + schedule.LATE) == [NINE]
-    assert hourly("skip").due(NINE - MINUTE, NINE + schedule.LATE + timedelta(seconds=1)) == []
-
-
-def test_all_that_was_missed_in_a_year_is_made_up_in_batches() -> None:
-    settled, now = NINE - timedelta(days=365), NINE
-    made_up: list[datetime] = []
-    while batch := hourly("all").due(settled, now):
-        assert len(batch) <= schedule.BATCH
-        settled = batch[-1]
-        made_up += batch
-
-    assert len(made_up) == len(set(made_up)) == 365 * 24

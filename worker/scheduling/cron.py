@@ -9,14 +9,24 @@ twice fires twice.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import chain, takewhile
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
 
 class CronError(ValueError):
-    """An expression or a time zone from which no fire time follows; the message says why."""
+    """An expression or a time zone from which no fire time follows.
+
+    Args:
+        field: which of both, `cron` or `timezone`.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field} {reason}")
+        self.field = field
+        self.reason = reason
 
 
 class Cron:
@@ -36,9 +46,9 @@ class Cron:
         try:
             next(CronSim(expression, datetime.now(self._zone)))
         except CronSimError as error:
-            raise CronError(f"cron {expression!r}: {error}") from None
+            raise CronError("cron", f"{expression!r}: {error}") from None
         except StopIteration:
-            raise CronError(f"cron {expression!r}: never fires") from None
+            raise CronError("cron", f"{expression!r}: never fires") from None
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """Every fire time later than a moment, in order."""
@@ -48,21 +58,17 @@ class Cron:
             if fire_at > moment:
                 yield fire_at
 
-    def latest(self, after: datetime, until: datetime) -> datetime | None:
-        """The last fire time later than one moment and not later than the other."""
-        # Backwards to a fire time near the end, however long ago the beginning is; forwards again, because
-        # backwards cronsim passes over what fired in the first of two equal hours.
-        before = next(CronSim(self._expression, until.astimezone(self._zone), reverse=True)).astimezone(UTC)
-        later = takewhile(lambda fire_at: fire_at <= until, self.after(max(before, after)))
-        last = None
-        for fire_at in chain([before], later):
-            if after < fire_at <= until:
-                last = fire_at
-        return last
+    def before(self, moment: datetime, count: int) -> datetime | None:
+        """A moment that so many fire times or more lie behind, before the given one; None: too few do."""
+        # Twice as many steps, for backwards cronsim passes over what fired in the first of two equal hours,
+        # and may stop at what does not fire.
+        backwards = CronSim(self._expression, moment.astimezone(self._zone), reverse=True)
+        steps = list(islice(backwards, 2 * count + 2))
+        return steps[-1].astimezone(UTC) if len(steps) == 2 * count + 2 else None
 
 
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, no name at all, a folder of names
-        raise CronError(f"timezone {name!r}: not an IANA time zone such as Europe/Berlin") from None
+        raise CronError("timezone", f"{name!r}: not an IANA time zone such as Europe/Berlin") from None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedules.cron import Cron, CronError
+from worker.scheduling.cron import Cron, CronError
 
 BERLIN = ZoneInfo(
     "Europe/Berlin"
@@ -38,6 +38,23 @@ def test_six_fields_begin_with_seconds() -> None:
         "2026-01-01 00:00:20+00:00",
         "2026-01-01 00:00:40+00:00",
     ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "days"),
+    [
+        ("0 0 L * *", ["01-31", "02-28", "03-31"]),  # the last day
+        ("0 0 LW * *", ["01-30", "02-27", "03-31"]),  # the last weekday
+        ("0 0 * * 5L", ["01-30", "02-27", "03-27"]),  # the last Friday
+        ("0 0 * * MON#1", ["01-05", "02-02", "03-02"]),  # the first Monday
+        ("0 0 * * fri#5", ["01-30", "05-29", "07-31"]),  # a fifth Friday, where there is one
+        ("0 0 1 JAN,MAR-APR *", ["03-01", "04-01", "01-01"]),
+        ("0 0 * * SUN", ["01-04", "01-11", "01-18"]),
+        ("0 0 * * 7", ["01-04", "01-11", "01-18"]),
+    ],
+)
+def test_names_last_days_and_numbered_weekdays_are_known(expression: str, days: list[str]) -> None:
+    assert [time[5:10] for time in fires(expression, "2026-01-01 12:00", 3)] == days
 
 
 def test_a_time_that_has_just_come_is_not_to_come() -> None:
@@ -99,6 +116,8 @@ def test_six_fields_skip_what_does_not_exist_and_repeat_what_comes_twice() -> No
         ("", "UTC", "Wrong number of fields"),
         ("@daily", "UTC", "Wrong number of fields"),
         ("0 0 31 2 *", "UTC", "Bad day-of-month"),
+        ("0 0 * * MON#6", "UTC", "Bad day-of-week"),
+        ("0 0 * * L", "UTC", "Bad day-of-week"),
         ("0 0 */31 2 MON#5", "UTC", "never fires"),
         ("* * * * *", "Europe/Atlantis", "not an IANA time zone"),
         ("* * * * *", "", "not an IANA time zone"),
@@ -131,16 +150,18 @@ MOMENTS = st.one_of(
 ).map(lambda naive: naive.replace(tzinfo=UTC))
 
 
-@given(EXPRESSIONS, ZONES, MOMENTS, st.timedeltas(timedelta(0), timedelta(days=3)))
-def test_the_latest_fire_time_is_the_last_of_all(
-    expression: str, timezone: str, after: datetime, span: timedelta
+@given(EXPRESSIONS, ZONES, MOMENTS, st.timedeltas(timedelta(0), timedelta(days=3)), st.integers(1, 9))
+def test_far_enough_back_lie_as_many_fire_times_as_are_wanted(
+    expression: str, timezone: str, after: datetime, span: timedelta, count: int
 ) -> None:
     cron = Cron(expression, timezone)
     until = after + span
 
-    every = list(takewhile(lambda fire_at: fire_at <= until, cron.after(after)))
+    begin = cron.before(until, count)
 
-    assert cron.latest(after, until) == (every[-1] if every else None)
+    assert begin is not None
+    every = list(takewhile(lambda fire_at: fire_at <= until, cron.after(begin)))
+    assert len(every) >= count
     assert every == sorted(set(every))
 
 
