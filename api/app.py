@@ -30,11 +30,13 @@ from api.resources.artifacts import JobArtifact, Upload, Uploads
 from api.resources.audit import Audit
 from api.resources.batches import Batches, CancelBatch, OneBatch
 from api.resources.description import Description, Reference
+from api.resources.firings import Firings, Run
 from api.resources.health import Liveness, Readiness
 from api.resources.job import Cancel, OneJob, Retry
 from api.resources.jobs import Jobs, Publishing
 from api.resources.kinds import Kinds
 from api.resources.queues import Queues
+from api.resources.schedules import OneSchedule, Schedules, Switch
 from api.turns import Turns
 from api.upload_cap import UploadCap
 from api.waiting import Waiters
@@ -126,6 +128,12 @@ def _resources(deps: Deps) -> Mapping[str, object]:
         "/v1/batches/{batch_id}/cancel": CancelBatch(ledger, batch_follower),
         "/v1/artifacts": Uploads(storage, ledger, settings.api_max_artifact, UploadCap.of(settings)),
         "/v1/artifacts/{artifact_id}": Upload(storage, ledger),
+        "/v1/schedules": Schedules(ledger, enqueuer, settings.api_max_body),
+        "/v1/schedules/{schedule_id}": OneSchedule(ledger, enqueuer, settings.api_max_body),
+        "/v1/schedules/{schedule_id}/enable": Switch(ledger, enabled=True),
+        "/v1/schedules/{schedule_id}/disable": Switch(ledger, enabled=False),
+        "/v1/schedules/{schedule_id}/run": Run(ledger, enqueuer, deps.live_jobs, deps.metrics),
+        "/v1/schedules/{schedule_id}/firings": Firings(ledger),
         "/v1/kinds": Kinds(deps.catalog),
         "/v1/queues": Queues(ledger),
         "/v1/audit": Audit(ledger),

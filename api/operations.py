@@ -24,10 +24,14 @@ from api.representations import AcceptedBatch, Artifact, Batch, BatchPage, Job, 
 from api.resources.acts import Acted, FilteredAct
 from api.resources.artifacts import UploadQuery
 from api.resources.audit import AuditPage, AuditQuery
+from api.resources.firings import FiringQuery
 from api.resources.health import Health
 from api.resources.jobs import JobQuery
 from api.resources.kinds import KindList
 from api.resources.queues import QueueList
+from api.resources.schedules import ScheduleQuery
+from api.schedule_view import FiringPage, Schedule, SchedulePage
+from api.scheduling import ScheduleWish
 from worker.contract import Scope
 from worker.enqueue import Submission
 
@@ -45,6 +49,10 @@ _MORE_THAN_MAY_LIVE = "or these are more jobs than a client may have at once (`m
 _AGAIN = "What is run again keeps its id, and has no `expires_at` any more."
 _NO_JOB = "This client has no such job (`no-such-job`)."
 _NO_BATCH = "This client has no such batch (`no-such-batch`)."
+_NO_SCHEDULE = "This client has no such schedule (`no-such-schedule`)."
+_OF_A_FILE = "A file says what it is (`schedule-of-file`)"
+_NAME_HELD = "another schedule of the client has this name (`schedule-name-held`)"
+_SWITCHED = "The schedule as it is now; it may have been so before."
 _UNFIT = (
     "A field cannot be accepted or the filter is empty (`invalid-fields`), or it takes too long to look for"
     " (`list-too-slow`)"
@@ -235,6 +243,102 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
                 404: "This client has no such artifact.",
                 409: "A job made it, and it goes with its job.",
             },
+        ),
+        ("/v1/schedules", "post"): Operation(
+            name="createSchedule",
+            summary="Save a schedule",
+            description="It begins now, and fires while any good key of the client may submit its kind.",
+            scope=Scope.SUBMIT,
+            answers={201: ("Saved.", Schedule)},
+            sent={201: (LOCATION,)},
+            problems={
+                403: _NO_RIGHT,
+                409: "The client has a schedule of this name (`schedule-name-held`), or the one that the"
+                " Idempotency-Key stands for was deleted (`idempotency-key-pruned`).",
+                422: "A field cannot be accepted (`invalid-fields`), there is no such kind (`unknown-kind`),"
+                " the Idempotency-Key came with another request (`idempotency-key-reused`), or the client has"
+                " as many schedules as it may have (`too-many-schedules`).",
+            },
+            headers=(IDEMPOTENCY_KEY,),
+            body=ScheduleWish,
+            callbacks=JOB_EVENTS,
+        ),
+        ("/v1/schedules", "get"): Operation(
+            name="listSchedules",
+            summary="List one's schedules, newest first",
+            scope=Scope.READ,
+            answers={200: ("A page of them.", SchedulePage)},
+            query=ScheduleQuery,
+        ),
+        ("/v1/schedules/{schedule_id}", "get"): Operation(
+            name="getSchedule",
+            summary="Read a schedule, with its next five fire times",
+            scope=Scope.READ,
+            answers={200: ("The schedule.", Schedule), 304: ("Unchanged.", None)},
+            problems={404: _NO_SCHEDULE},
+            headers=(IF_NONE_MATCH,),
+        ),
+        ("/v1/schedules/{schedule_id}", "put"): Operation(
+            name="replaceSchedule",
+            summary="Put another schedule in the place of one",
+            description="It begins now; the firings of the one before stay in its history.",
+            scope=Scope.SUBMIT,
+            answers={200: ("Saved.", Schedule)},
+            problems={
+                403: _NO_RIGHT,
+                404: _NO_SCHEDULE,
+                409: f"{_OF_A_FILE}, or {_NAME_HELD}.",
+                422: "A field cannot be accepted (`invalid-fields`), or there is no such kind"
+                " (`unknown-kind`).",
+            },
+            body=ScheduleWish,
+            callbacks=JOB_EVENTS,
+        ),
+        ("/v1/schedules/{schedule_id}", "delete"): Operation(
+            name="deleteSchedule",
+            summary="Delete a schedule; its jobs stay",
+            scope=Scope.SUBMIT,
+            answers={204: ("Deleted.", None)},
+            problems={404: _NO_SCHEDULE, 409: f"{_OF_A_FILE}."},
+        ),
+        ("/v1/schedules/{schedule_id}/enable", "post"): Operation(
+            name="enableSchedule",
+            summary="Let a schedule fire again; what passed meanwhile is not made up",
+            scope=Scope.SUBMIT,
+            answers={200: (_SWITCHED, Schedule)},
+            problems={403: _NO_RIGHT, 404: _NO_SCHEDULE, 422: "No fire time is to come (`invalid-fields`)."},
+        ),
+        ("/v1/schedules/{schedule_id}/disable", "post"): Operation(
+            name="disableSchedule",
+            summary="Let a schedule fire no more, until it is enabled",
+            scope=Scope.SUBMIT,
+            answers={200: (_SWITCHED, Schedule)},
+            problems={404: _NO_SCHEDULE},
+        ),
+        ("/v1/schedules/{schedule_id}/run", "post"): Operation(
+            name="runSchedule",
+            summary="Make a job of a schedule now",
+            description="Whether it is enabled or not, and whatever its overlap policy.",
+            scope=Scope.SUBMIT,
+            answers={202: ("Accepted.", Job)},
+            sent={202: (LOCATION, RETRY_AFTER)},
+            problems={
+                403: _NO_RIGHT,
+                404: _NO_SCHEDULE,
+                409: "The job that the Idempotency-Key stands for was pruned (`idempotency-key-pruned`).",
+                422: "Its job would not be accepted any more (`invalid-fields`, `unknown-kind`), or the"
+                " Idempotency-Key came with another request (`idempotency-key-reused`).",
+                429: _TOO_MANY,
+            },
+            headers=(IDEMPOTENCY_KEY,),
+        ),
+        ("/v1/schedules/{schedule_id}/firings", "get"): Operation(
+            name="listFirings",
+            summary="See what a schedule fired, newest first",
+            scope=Scope.READ,
+            answers={200: ("A page of its firings, with their jobs.", FiringPage)},
+            problems={404: _NO_SCHEDULE},
+            query=FiringQuery,
         ),
         ("/v1/kinds", "get"): Operation(
             name="listKinds",

@@ -1,7 +1,7 @@
 """JSON Schemas of what goes in and out, from the very types that decode and encode, and from the catalog.
 
-A submission, alone or in a batch, is described once for each kind, its payload typed and its name fixed, and
-so is a job's result.
+A submission, alone, in a batch or of a schedule, is described once for each kind, its payload typed and its
+name fixed, and so is a job's result.
 """
 
 import re
@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from api.batching import BatchJob, BatchSubmission
 from api.representations import Job
+from api.scheduling import ScheduleWish
 from worker.catalog import AnyKind, Catalog
 from worker.contract.payload import Payload
 from worker.enqueue import Submission
@@ -28,6 +29,13 @@ _INPUT = (
     ' them makes: `{"$from": job, "result": pointer}` or `{"$from": job, "artifact": name}`.'
 )
 
+_FORMS: tuple[type[msgspec.Struct], ...] = (Submission, BatchJob, ScheduleWish)
+
+# What the example of a form has beside kind and payload.
+_MORE: Mapping[type[msgspec.Struct], Mapping[str, Any]] = {
+    ScheduleWish: {"name": "weekday-rates", "cron": "0 6 * * MON-FRI", "timezone": "Europe/Berlin"}
+}
+
 # An instance of a kind that was taken away since, or of its earlier version.
 _OUTGROWN = {"type": "object", "description": "Of a kind that has changed since, or is no more."}
 
@@ -41,7 +49,7 @@ class Schemas:
     """
 
     def __init__(self, types: Iterable[type], catalog: Catalog) -> None:
-        self._forms = {form: _of_kinds(form, catalog) for form in (Submission, BatchJob)}
+        self._forms = {form: _of_kinds(form, catalog) for form in _FORMS}
         submissions = [type_ for types_ in self._forms.values() for type_ in types_.values()]
         results = [kind.result_type for kind in catalog.values() if kind.result_type]
         named = list(dict.fromkeys([*self._forms, Job, BatchSubmission, *types, *submissions, *results]))
@@ -58,7 +66,7 @@ class Schemas:
         """The schema of a type that was given, or a reference to it."""
         return self._references[type_]
 
-    def _describe_submissions(self, form: type[Submission], catalog: Catalog) -> None:
+    def _describe_submissions(self, form: type[msgspec.Struct], catalog: Catalog) -> None:
         """A form of submissions is any of the kinds' own, told apart by `kind`."""
         mapping = {name: self.of(type_)["$ref"] for name, type_ in self._forms[form].items()}
         self.components[form.__name__] = {
@@ -71,7 +79,7 @@ class Schemas:
             own = self.components[self._forms[form][kind.name].__name__]
             own["title"] = kind.name
             own["description"] = kind.description
-            own["examples"] = [example(kind)]
+            own["examples"] = [{**_MORE.get(form, {}), **example(kind)}]
             own["x-example-needs"] = kind.payload_type.NEEDS or None
             own["x-queue"] = kind.queue.name
             own["x-max-attempts"] = kind.max_attempts
@@ -116,11 +124,11 @@ def _required(payload_type: type[Payload]) -> Mapping[str, Any]:
     }
 
 
-def _of_kinds(form: type[Submission], catalog: Catalog) -> Mapping[str, type[msgspec.Struct]]:
+def _of_kinds(form: type[msgspec.Struct], catalog: Catalog) -> Mapping[str, type[msgspec.Struct]]:
     return {kind.name: _submission(kind, form) for kind in catalog.values()}
 
 
-def _submission(kind: AnyKind, form: type[Submission]) -> type[msgspec.Struct]:
+def _submission(kind: AnyKind, form: type[msgspec.Struct]) -> type[msgspec.Struct]:
     """A form of submissions for one kind: its payload typed, its name fixed."""
     own = {
         "kind": Annotated[Literal[kind.name], Meta(description="What to do.")],

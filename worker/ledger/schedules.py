@@ -35,6 +35,19 @@ _COLUMNS = """id, client_id, name, CAST(definition AS text) AS definition, enabl
     next_fire_at, created_at, updated_at"""
 _OWN = "(CAST(:client_id AS uuid) IS NULL OR client_id = :client_id)"
 
+
+def now(connection: Connection) -> datetime:
+    """When the transaction began, by the ledger's clock."""
+    moment: datetime = connection.execute(text("SELECT now()")).scalar_one()
+    return moment
+
+
+def clock(connection: Connection) -> datetime:
+    """The ledger's time at this moment, in the middle of a transaction."""
+    moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return moment
+
+
 # ── by their owners ───────────────────────────────────────────────────────────────────────────────────
 
 _ADD = text("""

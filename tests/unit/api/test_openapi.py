@@ -91,7 +91,15 @@ def test_it_tells_where_a_keys_rights_may_not_reach(document: Mapping[str, Any])
     }
     assert set(forbidden) == {route for route, operation in OPERATIONS.items() if not operation.public}
     by_kind = {route for route, words in forbidden.items() if "kind-not-allowed" in words}
-    assert by_kind == {("/v1/jobs", "post"), ("/v1/batches", "post"), ("/v1/jobs/{job_id}/retry", "post")}
+    assert by_kind == {
+        ("/v1/jobs", "post"),
+        ("/v1/batches", "post"),
+        ("/v1/jobs/{job_id}/retry", "post"),
+        ("/v1/schedules", "post"),
+        ("/v1/schedules/{schedule_id}", "put"),
+        ("/v1/schedules/{schedule_id}/enable", "post"),
+        ("/v1/schedules/{schedule_id}/run", "post"),
+    }
 
 
 def test_it_names_the_scope_that_each_operation_needs(document: Mapping[str, Any]) -> None:
