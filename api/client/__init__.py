@@ -11,6 +11,7 @@ A broken connection, an API that restarts and a full quota are waited out; nothi
 from api.client.answers import Artifact, Batch, Event, Failure, Job, ListedBatch, Progress
 from api.client.client import Client
 from api.client.connection import ApiError, Unreachable
+from api.client.schedules import Firing, Schedule
 
 __all__ = [
     "ApiError",
@@ -19,8 +20,10 @@ __all__ = [
     "Client",
     "Event",
     "Failure",
+    "Firing",
     "Job",
     "ListedBatch",
     "Progress",
+    "Schedule",
     "Unreachable",
 ]

@@ -1,4 +1,4 @@
-"""What a client can do: submit, wait, read, download, cancel, retry."""
+"""What a client can do: submit, wait, read, download, cancel, retry; and what it can with its schedules."""
 
 import math
 import time
@@ -13,7 +13,8 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from api.client.answers import Artifact, Batch, BatchPage, Job, JobPage, ListedBatch
-from api.client.connection import Connection
+from api.client.connection import Connection, posted
+from api.client.schedules import Schedules
 
 W = TypeVar("W", Job, Batch)
 P = TypeVar("P", JobPage, BatchPage)
@@ -39,6 +40,7 @@ class Client:
 
     def __init__(self, url: str, key: str, *, connections: int = 8) -> None:
         self._api = Connection(url, key, connections)
+        self.schedules = Schedules(self._api)
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -83,9 +85,7 @@ class Client:
     ) -> Batch:
         """Submit several jobs, all or none; each as a request has it, with `kind` and `payload` at least."""
         body = {"jobs": jobs, **options}
-        return self._api.ask(
-            Batch, "POST", "/v1/batches", _posted(idempotency_key), msgspec.json.encode(body)
-        )
+        return self._api.ask(Batch, "POST", "/v1/batches", posted(idempotency_key), msgspec.json.encode(body))
 
     def read_batch(self, batch_id: str) -> Batch:
         """How a batch stands."""
@@ -152,7 +152,7 @@ class Client:
     def _submit(
         self, submission: Mapping[str, Any], key: str | None, wait: int = 0, give_up_at: float = math.inf
     ) -> Job:
-        headers = _posted(key) | ({"Prefer": f"wait={wait}"} if wait else {})
+        headers = posted(key) | ({"Prefer": f"wait={wait}"} if wait else {})
         body = msgspec.json.encode(submission)
         return self._api.ask(Job, "POST", "/v1/jobs", headers, body, wait=wait, give_up_at=give_up_at)
 
@@ -182,11 +182,6 @@ class Client:
 
 def _seconds(timeout: float) -> int:
     return int(max(0.0, min(timeout, _LONGEST_WAIT)))
-
-
-def _posted(idempotency_key: str | None) -> dict[str, str]:
-    key = (idempotency_key or str(uuid.uuid4())).replace("\\", "\\\\").replace('"', '\\"')
-    return {"Content-Type": "application/json", "Idempotency-Key": f'"{key}"'}  # a string of RFC 8941
 
 
 def _artifact_path(job_id: str, name: str) -> str:

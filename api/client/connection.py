@@ -7,6 +7,7 @@ after them a request is repeated only where that is harmless, as it is for a sub
 import math
 import re
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from http import HTTPStatus
@@ -205,3 +206,9 @@ def _problem(body: bytes) -> Mapping[str, Any]:
         return msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.MsgspecError:
         return {}
+
+
+def posted(idempotency_key: str | None) -> dict[str, str]:
+    """The headers of a request that makes something: JSON, under a key."""
+    key = (idempotency_key or str(uuid.uuid4())).replace("\\", "\\\\").replace('"', '\\"')
+    return {"Content-Type": "application/json", "Idempotency-Key": f'"{key}"'}  # a string of RFC 8941

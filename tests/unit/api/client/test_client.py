@@ -229,3 +229,47 @@ def test_an_upload_is_deleted_once(site: Site, client: Client) -> None:
         "DELETE /v1/artifacts/0190a7c0-0000-7000-8000-000000000000",
         "DELETE /v1/artifacts/a%2Fb",
     ]
+
+
+SCHEDULE: dict[str, Any] = {
+    "id": "0190a7c0-0000-7000-8000-000000000001",
+    "name": "morning",
+    "enabled": True,
+    "overlap": "allow",
+    "missed": "one",
+    "limit": 100,
+    "kind": "web.fetch",
+    "priority": "normal",
+    "created_at": "2026-01-01T00:00:00Z",
+    "updated_at": "2026-01-01T00:00:00Z",
+}
+
+
+def test_a_schedule_is_saved_under_one_key_however_often_it_is_sent(site: Site, client: Client) -> None:
+    site.answers = [None, good(SCHEDULE, status=201)]
+    assert client.schedules.create("morning", "web.fetch", {}, cron="0 9 * * *").name == "morning"
+    one, two = site.asked
+    assert one[1]["Idempotency-Key"] == two[1]["Idempotency-Key"]
+    assert json.loads(one[2]) == {
+        "name": "morning",
+        "kind": "web.fetch",
+        "payload": {},
+        "cron": "0 9 * * *",
+    }
+
+
+def test_lists_of_schedules_are_followed_page_by_page(site: Site, client: Client) -> None:
+    site.answers = [
+        good({"schedules": [SCHEDULE] * 100, "next_page_token": "more"}),
+        good({"schedules": [SCHEDULE] * 20, "next_page_token": None}),
+    ]
+    assert len(list(client.schedules.all(500, client="*"))) == 120
+    assert "page_token=more" in site.asked[1][0]
+
+
+def test_a_schedule_is_deleted_once(site: Site, client: Client) -> None:
+    site.answers = [good(b"", status=204)]
+    client.schedules.delete(SCHEDULE["id"])
+    site.answers = [None]
+    with pytest.raises(Unreachable):
+        client.schedules.delete(SCHEDULE["id"])
