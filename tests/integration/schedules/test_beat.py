@@ -135,6 +135,31 @@ def test_two_beats_fire_and_dispatch_each_job_once(
     assert messages == count(ledger, "publications = 1")
 
 
+def test_beats_that_are_killed_in_turn_leave_no_firing_out_and_double_none(
+    start: Start, ledger: Ledger, tmp_path: Path
+) -> None:
+    for number in range(10):
+        (tmp_path / "own schedules" / f"s{number}.toml").write_text(EVERY_SECOND)
+    beats = [start("one"), start("two")]
+    for turn in range(4):
+        further_firings(ledger, 2)
+        beats[turn % 2].stop(signal.SIGKILL)
+        beats[turn % 2] = start(f"beat {turn}")
+    further_firings(ledger, 2)
+
+    assert [beat.stop() for beat in beats] == [0, 0]
+
+    with ledger.write() as connection:
+        rows = connection.execute(text("SELECT schedule, fire_at FROM firings ORDER BY 1, 2")).all()
+    of_each: dict[str, list[datetime]] = {}
+    for row in rows:
+        of_each.setdefault(row.schedule, []).append(row.fire_at)
+    assert len(of_each) == 11
+    for name, times in of_each.items():
+        assert (times[-1] - times[0]).total_seconds() == len(times) - 1, f"none of {name} was left out"
+    assert count(ledger, "true") == len(rows)
+
+
 @needs_wrong_clocks
 def test_beats_with_clocks_minutes_apart_fire_by_the_ledgers(
     start: Start, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
@@ -280,7 +305,7 @@ def test_celerys_own_schedule_is_refused_with_the_place_for_schedules() -> None:
     app = Celery("test", set_as_current=False)
     app.conf.beat_schedule = {"x": {"task": "upkeep.prune", "schedule": 1.0}}
 
-    with pytest.raises(SystemExit, match=r"schedules/README\.md"):
+    with pytest.raises(SystemExit, match=r"jobyard schedules create.*schedules/README\.md"):
         JobyardScheduler(app)
 
 
