@@ -9,12 +9,11 @@ import msgspec
 from msgspec import Meta
 
 from api.representations import Id, Links, Time, job_path
-from api.scheduling import schedule_of
+from api.scheduling import definition_of, schedule_of
 from worker.contract.states import Priority, State
 from worker.ledger.firings import Fired
 from worker.ledger.schedules import Stored
-from worker.scheduling import Missed, Overlap
-from worker.scheduling import Schedule as Rule
+from worker.scheduling import Definition, Missed, Overlap
 
 NEXT = 5  # fire times that are shown
 
@@ -50,7 +49,7 @@ class ListedSchedule(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, stored: Stored, client: str | None = None) -> Self:
         """A schedule of a list, and where that shows other clients' too its client's name."""
-        return cls(**_common(stored, schedule_of(stored)), client=client)
+        return cls(**_common(stored, definition_of(stored)), client=client)
 
 
 class Schedule(ListedSchedule, frozen=True, kw_only=True):
@@ -69,7 +68,7 @@ class Schedule(ListedSchedule, frozen=True, kw_only=True):
         rule = schedule_of(stored)
         times = rule.rule.after(datetime.now(UTC)) if stored.enabled else iter(())
         return cls(
-            **_common(stored, rule),
+            **_common(stored, rule.definition),
             payload=rule.definition.payload if readable else None,
             callback=rule.definition.callback if readable else None,
             next_fire_times=list(islice(times, NEXT)),
@@ -133,11 +132,11 @@ _SAID = (
 _NOTED = ("id", "name", "enabled", "from_file", "next_fire_at", "created_at", "updated_at")
 
 
-def _common(stored: Stored, rule: Rule) -> dict[str, Any]:
+def _common(stored: Stored, definition: Definition) -> dict[str, Any]:
     path = schedule_path(stored.id)
     switch = "disable" if stored.enabled else "enable"
     links = {"self": path, "firings": f"{path}/firings", "run": f"{path}/run", switch: f"{path}/{switch}"}
-    fields = {name: _shown(getattr(rule.definition, name)) for name in _SAID}
+    fields = {name: _shown(getattr(definition, name)) for name in _SAID}
     fields |= {name: getattr(stored, name) for name in _NOTED}
     return fields | {"links": links | {"jobs": f"/v1/jobs?tag=schedule:{stored.name}"}}
 

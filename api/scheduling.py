@@ -17,7 +17,12 @@ from worker.scheduling import NAME, Definition, Schedule
 
 MOST_SCHEDULES = 1_000  # that a client may have
 
-_DEFINITIONS = msgspec.json.Decoder(Definition)
+
+class _Known(Definition, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """As much of a definition as this version knows: a later one may have written it."""
+
+
+_DEFINITIONS = msgspec.json.Decoder(_Known)
 
 
 class ScheduleWish(Definition, frozen=True, kw_only=True):
@@ -51,9 +56,14 @@ class ScheduleWish(Definition, frozen=True, kw_only=True):
         return schedule
 
 
+def definition_of(stored: Stored) -> Definition:
+    """What is said of a schedule."""
+    return _DEFINITIONS.decode(stored.definition)
+
+
 def schedule_of(stored: Stored) -> Schedule:
     """A schedule as it can fire."""
-    return Schedule.of(stored.name, _DEFINITIONS.decode(stored.definition))
+    return Schedule.of(stored.name, definition_of(stored))
 
 
 def find_schedule(connection: Connection, schedule_id: str, client: Client, *, lock: bool = False) -> Stored:

@@ -1,6 +1,5 @@
 """`/v1/schedules`: saving schedules, listing them, and changing them."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -152,7 +151,7 @@ class OneSchedule:
             if schedules.name_taken(connection, stored.client_id, wish.name, stored.id):
                 raise _taken(wish.name)
             enabled = stored.enabled if wish.enabled is None else wish.enabled
-            _replace(connection, stored, rule, enabled=enabled)
+            _replace(connection, _said(stored, rule), rule, enabled=enabled)
             note_act(connection, "schedule.change", stored, client)
             stored = find_schedule(connection, schedule_id, client)
         _answer(req, resp, 200, stored)
@@ -219,18 +218,17 @@ def _new(connection: Connection, id_: UUID, client_id: UUID, wish: ScheduleWish,
     return stored
 
 
+def _said(stored: Stored, rule: Rule) -> Stored:
+    """A schedule with another rule."""
+    definition = msgspec.json.encode(rule.definition).decode()
+    return msgspec.structs.replace(stored, name=rule.name, definition=definition)
+
+
 def _replace(connection: Connection, stored: Stored, rule: Rule, *, enabled: bool) -> None:
-    now: datetime = schedules.now(connection)
-    next_fire_at = rule.next(now)
-    if next_fire_at is None and enabled:
+    next_fire_at = rule.next(schedules.now(connection)) if enabled else None
+    if enabled and next_fire_at is None:
         raise never(rule)
-    new = msgspec.structs.replace(
-        stored,
-        name=rule.name,
-        definition=msgspec.json.encode(rule.definition).decode(),
-        enabled=enabled,
-        next_fire_at=next_fire_at if enabled else None,
-    )
+    new = msgspec.structs.replace(stored, enabled=enabled, next_fire_at=next_fire_at)
     schedules.replace(connection, new)
 
 
