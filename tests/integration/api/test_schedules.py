@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from falcon.testing import Result
+from sqlalchemy import text
 
 import api.scheduling
 from schedules.files import CLIENT, Files
@@ -363,3 +364,24 @@ def test_what_is_disabled_owes_nothing_when_it_is_enabled(caller: Caller, ledger
         stored = ledger_schedules.find(connection, UUID(schedule["id"]), None)
     assert stored
     assert datetime.now(UTC) - stored.fired_until < timedelta(minutes=1)
+
+
+def test_what_a_later_version_says_of_a_schedule_is_kept(caller: Caller, ledger: Ledger) -> None:
+    schedule = created(caller)
+    with ledger.write() as connection:
+        connection.execute(
+            text("""
+                UPDATE client_schedules
+                SET definition = CAST(CAST(definition AS jsonb) || '{"calendar": "moon"}' AS json)
+                WHERE id = :id
+            """),
+            {"id": schedule["id"]},
+        )
+
+    assert caller.get(path_of(schedule)).json == schedule
+    caller.post(path_of(schedule, "/disable"))
+
+    with ledger.write() as connection:
+        stored = ledger_schedules.find(connection, UUID(schedule["id"]), None)
+    assert stored
+    assert "moon" in stored.definition

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from schedules import turn
 from schedules.files import CLIENT, Files
-from schedules.firing import Firing
+from schedules.firing import BATCH, Firing
 from schedules.metrics import Metrics
 from worker import catalog
 from worker.contract import Rights, Scopes
@@ -232,6 +232,35 @@ def test_a_tick_with_nothing_due_claims_nothing(ledger: Ledger) -> None:
     assert found
     assert found.next_fire_at
     assert (found.next_fire_at.month, found.next_fire_at.day) == (1, 1)
+
+
+def test_a_thousand_that_are_due_at_once_are_fired_in_a_few_transactions(ledger: Ledger) -> None:
+    first = given(ledger, "1 s", cron=None, every=3600)
+    with ledger.write() as connection:
+        connection.exec_driver_sql("""
+            INSERT INTO client_schedules (id, client_id, name, definition)
+            SELECT gen_random_uuid(), client_id, 's' || number, definition
+            FROM client_schedules, generate_series(1, 999) AS number
+        """)
+        due = """UPDATE client_schedules SET due_at = now(), fired_until =
+                 date_bin('1 hour', now(), '1970-01-01Z') - interval '1 s'"""
+        connection.exec_driver_sql(due)
+        connection.exec_driver_sql("ANALYZE client_schedules")
+    part = beat(ledger)
+
+    rounds = 1
+    while tick(ledger, part):
+        rounds += 1
+
+    assert rounds <= 1000 // BATCH + 1
+    assert made(ledger) == 1000
+    assert len(history(ledger, first)) == 1
+    with ledger.write() as connection:
+        plan = connection.exec_driver_sql("""
+            EXPLAIN SELECT id FROM client_schedules WHERE due_at <= now() ORDER BY due_at LIMIT 250
+            FOR UPDATE SKIP LOCKED
+        """)
+        assert "client_schedules_due" in str(plan.scalars().all())
 
 
 def test_a_single_time_fires_once_and_is_over(ledger: Ledger) -> None:
