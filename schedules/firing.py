@@ -74,7 +74,7 @@ class Firing:
         if jobs:
             transitions.enqueue(connection, jobs)
         for plan in plans:
-            if plan.cancelled:
+            if plan.cancelled and not noted.isdisjoint(plan.jobs):
                 actor = f"schedule {plan.stored.name}"
                 transitions.cancel_all(connection, plan.cancelled, actor, plan.stored.client_id)
         schedules.settle(connection, [plan.settled for plan in plans])
