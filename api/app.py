@@ -25,6 +25,7 @@ from api.middleware.request_id import RequestId
 from api.middleware.throttling import Throttling
 from api.operation import IDEMPOTENCY_KEY
 from api.operations import OPERATIONS
+from api.queue_reader import QueueReader
 from api.resources.acts import CancelJobs, RetryJobs
 from api.resources.artifacts import JobArtifact, Upload, Uploads
 from api.resources.audit import Audit
@@ -35,12 +36,12 @@ from api.resources.health import Liveness, Readiness
 from api.resources.job import Cancel, OneJob, Retry
 from api.resources.jobs import Jobs, Publishing
 from api.resources.kinds import Kinds
-from api.resources.queues import Queues
+from api.resources.queues import OneQueue, PauseQueue, PurgeQueue, Queues, ResumeQueue
 from api.resources.schedules import OneSchedule, Schedules, Switch
 from api.turns import Turns
 from api.upload_cap import UploadCap
 from api.waiting import Waiters
-from worker.catalog import Catalog, of_operators
+from worker.catalog import Catalog, of_operators, queue_names
 from worker.enqueue import Enqueuer
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
@@ -98,6 +99,7 @@ def _resources(deps: Deps) -> Mapping[str, object]:
     turns = Turns(max(1, connections // 2))
     follower = Follower(JobReader(ledger, deps.cache).read, deps.waiters, deps.metrics, turns)
     batch_follower = Follower(BatchReader(ledger).read, deps.waiters, deps.metrics, turns)
+    queues = QueueReader(ledger, queue_names(deps.catalog), settings.lease)
     enqueuer = Enqueuer(deps.catalog, plain_http=settings.callback_http)
     jobs = Jobs(
         settings=settings,
@@ -135,7 +137,11 @@ def _resources(deps: Deps) -> Mapping[str, object]:
         "/v1/schedules/{schedule_id}/run": Run(ledger, enqueuer, deps.live_jobs, deps.metrics),
         "/v1/schedules/{schedule_id}/firings": Firings(ledger),
         "/v1/kinds": Kinds(deps.catalog),
-        "/v1/queues": Queues(ledger),
+        "/v1/queues": Queues(queues),
+        "/v1/queues/{name}": OneQueue(queues),
+        "/v1/queues/{name}/pause": PauseQueue(ledger, queues),
+        "/v1/queues/{name}/resume": ResumeQueue(ledger, queues),
+        "/v1/queues/{name}/purge": PurgeQueue(ledger, queues, follower),
         "/v1/audit": Audit(ledger),
         "/healthz": Liveness(),
         "/readyz": Readiness(ledger, deps.publisher.broker_up, deps.draining),

@@ -20,6 +20,7 @@ from api.operation import (
     RETRY_AFTER,
     Operation,
 )
+from api.queue_reader import QueueDescription
 from api.representations import AcceptedBatch, Artifact, Batch, BatchPage, Job, JobPage
 from api.resources.acts import Acted, FilteredAct
 from api.resources.artifacts import UploadQuery
@@ -28,7 +29,7 @@ from api.resources.firings import FiringQuery
 from api.resources.health import Health
 from api.resources.jobs import JobQuery
 from api.resources.kinds import KindList
-from api.resources.queues import QueueList
+from api.resources.queues import Purge, Purged, QueueList
 from api.resources.schedules import ScheduleQuery
 from api.schedule_view import FiringPage, Schedule, SchedulePage
 from api.scheduling import ScheduleWish
@@ -50,6 +51,7 @@ _AGAIN = "What is run again keeps its id, and has no `expires_at` any more."
 _NO_JOB = "This client has no such job (`no-such-job`)."
 _NO_BATCH = "This client has no such batch (`no-such-batch`)."
 _NO_SCHEDULE = "This client has no such schedule (`no-such-schedule`)."
+_NO_QUEUE = "There is no such queue (`no-such-queue`)."
 _OF_A_FILE = "A file says what it is (`schedule-of-file`)"
 _NAME_HELD = "another schedule of the client has this name (`schedule-name-held`)"
 _SWITCHED = "The schedule as it is now; it may have been so before."
@@ -350,8 +352,42 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
         ("/v1/queues", "get"): Operation(
             name="listQueues",
             summary="See how much waits in each queue, over all clients",
-            scope=Scope.READ,
+            scope=Scope.OPERATE,
             answers={200: ("All of them, at most a second old.", QueueList)},
+        ),
+        ("/v1/queues/{name}", "get"): Operation(
+            name="getQueue",
+            summary="See how much waits in a queue",
+            scope=Scope.OPERATE,
+            answers={200: ("The queue as it is now.", QueueDescription)},
+            problems={404: _NO_QUEUE},
+        ),
+        ("/v1/queues/{name}/pause", "post"): Operation(
+            name="pauseQueue",
+            summary="Pause a queue: what runs goes on, nothing begins, and jobs are accepted as ever",
+            scope=Scope.OPERATE,
+            answers={200: ("It is paused, by this request or an earlier one.", QueueDescription)},
+            problems={404: _NO_QUEUE},
+        ),
+        ("/v1/queues/{name}/resume", "post"): Operation(
+            name="resumeQueue",
+            summary="Resume a paused queue",
+            scope=Scope.OPERATE,
+            answers={200: ("It is not paused.", QueueDescription)},
+            problems={404: _NO_QUEUE},
+        ),
+        ("/v1/queues/{name}/purge", "post"): Operation(
+            name="purgeQueue",
+            summary="Cancel all jobs that wait in a queue, of whatever client",
+            description="What runs, and what is scheduled or retrying for later, is left alone.",
+            scope=Scope.OPERATE,
+            answers={200: ("How many were meant, and how many were cancelled.", Purged)},
+            problems={
+                404: _NO_QUEUE,
+                422: "A field cannot be accepted (`invalid-fields`), or `confirm` is not the queue's name"
+                " (`purge-not-confirmed`).",
+            },
+            body=Purge,
         ),
         ("/v1/audit", "get"): Operation(
             name="listAudit",

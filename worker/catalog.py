@@ -15,6 +15,7 @@ from typing import Any
 
 import worker.kinds
 from worker.contract import Kind, KindError
+from worker.contract.queues import ISOLATION, QUEUES
 
 ENTRY_POINTS = "jobyard.kinds"
 
@@ -47,6 +48,13 @@ def of_clients(catalog: Catalog) -> Catalog:
 def of_operators(catalog: Catalog) -> frozenset[str]:
     """The names of the kinds that need a key with the scope `operate`."""
     return frozenset(name for name, kind in catalog.items() if kind.operator)
+
+
+def queue_names(catalog: Catalog) -> list[str]:
+    """The queues that jobs may be put into: those that workers are made for, then those of own kinds."""
+    own = {queue.name for kind in catalog.values() for queue in kind.queues}
+    shipped = [name for name in QUEUES if name != ISOLATION.name]
+    return shipped + sorted(own.difference(QUEUES))
 
 
 def _packages(own: Iterable[str]) -> Iterator[ModuleType]:

@@ -8,7 +8,7 @@
 A broken connection, an API that restarts and a full quota are waited out; nothing is submitted twice by that.
 """
 
-from api.client.answers import Artifact, Batch, Event, Failure, Job, ListedBatch, Progress
+from api.client.answers import Artifact, Batch, Event, Failure, Job, ListedBatch, Progress, Purged, Queue
 from api.client.client import Client
 from api.client.connection import ApiError, Unreachable
 from api.client.schedules import Firing, Schedule
@@ -24,6 +24,8 @@ __all__ = [
     "Job",
     "ListedBatch",
     "Progress",
+    "Purged",
+    "Queue",
     "Schedule",
     "Unreachable",
 ]

@@ -124,6 +124,37 @@ class ListedBatch(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, str] = {}
 
 
+class Queue(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue as it is now; `depth` counts up to 10,000, `oldest_age` is in seconds."""
+
+    name: str
+    depth: int
+    oldest_due_at: datetime | None = None
+    oldest_age: float = 0.0
+    running: int = 0
+    accepted_per_minute: float = 0.0
+    finished_per_minute: float = 0.0
+    failed_per_minute: float = 0.0
+    paused_at: datetime | None = None
+    paused_by: str | None = None
+    workers: list[str] = []
+
+
+class QueueList(msgspec.Struct, frozen=True):
+    """All queues."""
+
+    queues: list[Queue]
+
+
+class Purged(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request purged of a queue, or would."""
+
+    matched: int
+    changed: int
+    more: bool
+    until: datetime
+
+
 class JobPage(msgspec.Struct, frozen=True):
     """Some jobs of a list."""
 

@@ -4,6 +4,7 @@ import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from api.client.answers import Artifact, Batch, BatchPage, Job, JobPage, ListedBatch
+from api.client.answers import Artifact, Batch, BatchPage, Job, JobPage, ListedBatch, Purged, Queue, QueueList
 from api.client.connection import Connection, posted
 from api.client.schedules import Schedules
 
@@ -125,6 +126,29 @@ class Client:
         """Run a failed or cancelled job again; after a broken connection it is for the caller to look."""
         return self._api.ask(Job, "POST", f"/v1/jobs/{job_id}/retry", once=True)
 
+    def queues(self) -> list[Queue]:
+        """All queues; this and what follows needs a key with the scope `operate`."""
+        return self._api.ask(QueueList, "GET", "/v1/queues").queues
+
+    def queue(self, name: str) -> Queue:
+        """A queue as it is now."""
+        return self._api.ask(Queue, "GET", _queue_path(name))
+
+    def pause(self, name: str) -> Queue:
+        """Let nothing of a queue begin; what runs goes on."""
+        return self._api.ask(Queue, "POST", _queue_path(name, "/pause"))
+
+    def resume(self, name: str) -> Queue:
+        """Let a paused queue go on."""
+        return self._api.ask(Queue, "POST", _queue_path(name, "/resume"))
+
+    def purge(self, name: str, *, dry_run: bool = False, until: datetime | None = None) -> Purged:
+        """Cancel what waits in a queue, 10,000 jobs at most: ask again with `until` while there are more."""
+        body = msgspec.json.encode({"confirm": name, "dry_run": dry_run, "until": until})
+        return self._api.ask(
+            Purged, "POST", _queue_path(name, "/purge"), {"Content-Type": "application/json"}, body
+        )
+
     def artifact(self, job_id: str, name: str) -> bytes:
         """The bytes of a job's artifact."""
         with self._api.download(_artifact_path(job_id, name)) as pieces:
@@ -182,6 +206,10 @@ class Client:
 
 def _seconds(timeout: float) -> int:
     return int(max(0.0, min(timeout, _LONGEST_WAIT)))
+
+
+def _queue_path(name: str, act: str = "") -> str:
+    return f"/v1/queues/{quote(name, safe='')}{act}"
 
 
 def _artifact_path(job_id: str, name: str) -> str:

@@ -30,6 +30,7 @@ COMMANDS = MappingProxyType(
         "jobs": "jobs",
         "batches": "batches",
         "schedules": "schedules",
+        "queues": "queues",
         "mail": "mail",
         "migrate": "schema",
         "api": "roles",

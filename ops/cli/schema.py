@@ -10,6 +10,7 @@ from ops.cli.environment import read_settings
 from ops.cli.identity import operator
 from ops.cli.site import open_ledger
 from ops.cli.waiting import await_ledger
+from worker.contract import Scope, Scopes
 from worker.ledger import audit
 from worker.ledger import clients as ledger_clients
 from worker.ledger import migrate as migration
@@ -65,7 +66,10 @@ def _make_first_key(connection: Connection, path: Path) -> None:
     if path.exists():
         return
     client = ledger_clients.ensure_client(connection, "first")
-    key_id, key = ledger_clients.add_key(connection, client.id, "made by the first `jobyard up`")
+    scopes = Scopes.of([Scope.OPERATE])  # whoever runs a platform on a machine of his own operates it
+    key_id, key = ledger_clients.add_key(
+        connection, client.id, "made by the first `jobyard up`", scopes=scopes
+    )
     audit.note(connection, operator(), "key.add", str(key_id), client=client.name)
     # The file comes before the commit: a key that nobody knows is worth nothing.
     path.touch(mode=0o600)

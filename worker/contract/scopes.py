@@ -9,9 +9,9 @@ import msgspec
 class Scope(StrEnum):
     """One thing that a key may do."""
 
-    READ = "read"  # see the jobs and files of its client, the kinds and the queues
+    READ = "read"  # see the jobs and files of its client, and the kinds
     SUBMIT = "submit"  # submit jobs and files for its client, cancel those jobs and run them again
-    OPERATE = "operate"  # see every client's jobs, cancel them and run them again
+    OPERATE = "operate"  # see every client's jobs, cancel them and run them again; steer the queues
     ADMIN = "admin"  # read the audit log
 
 

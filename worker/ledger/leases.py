@@ -31,6 +31,17 @@ def consumers(connection: Connection) -> dict[str, int]:
     return {row.queue: row.workers for row in connection.execute(_CONSUMERS)}
 
 
+_CONSUMING = text("""
+    SELECT queue, array_agg(name ORDER BY name) AS names FROM workers, unnest(queues) AS queue
+    WHERE heartbeat_at > now() - :lease * interval '1 second' GROUP BY queue
+""")
+
+
+def consuming(connection: Connection, lease: float) -> dict[str, list[str]]:
+    """The names of the workers that consume each queue, and whose lease of so many seconds still runs."""
+    return {row.queue: row.names for row in connection.execute(_CONSUMING, {"lease": lease})}
+
+
 _END = text("DELETE FROM workers WHERE id = :id")
 
 

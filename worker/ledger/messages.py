@@ -5,6 +5,7 @@ are harmless, for only a claim makes a job run.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, TextClause, text
@@ -78,6 +79,32 @@ def forget_all(connection: Connection) -> int:
         How many jobs were published and not claimed.
     """
     ids = connection.execute(_PUBLISHED).scalars().all()
+    unpublish(connection, ids)
+    return len(ids)
+
+
+# Not locked here: who holds a lock may be a claim that is being refused, and `unpublish` waits for it.
+_PUBLISHED_OF = text("""
+    SELECT id FROM jobs
+    WHERE state = 'queued' AND published_at IS NOT NULL AND queue = :queue AND published_at <= :until
+    ORDER BY queue, published_at LIMIT :limit
+""")
+
+
+def forget_queue(connection: Connection, queue: str, until: datetime, limit: int) -> int:
+    """Note that workers refused the messages of a queue that was paused, as with `forget_all`.
+
+    Args:
+        connection: of an open transaction, begun after the one that resumed the queue.
+        queue: which.
+        until: when it was resumed; what was published later was not refused.
+        limit: jobs to mark at most.
+
+    Returns:
+        How many were marked: call again while it is the limit.
+    """
+    words = {"queue": queue, "until": until, "limit": limit}
+    ids = connection.execute(_PUBLISHED_OF, words).scalars().all()
     unpublish(connection, ids)
     return len(ids)
 

@@ -161,16 +161,6 @@ def test_kinds_are_listed_with_their_schemas(caller: Caller) -> None:
     assert caller.get("/v1/kinds", If_None_Match=answer.headers["ETag"]).status_code == 304
 
 
-def test_queues_show_what_waits(caller: Caller) -> None:
-    caller.accepted()
-    queues = {queue["name"]: queue for queue in caller.get("/v1/queues").json["queues"]}
-    assert queues["email"]["depth"] >= 1
-    assert queues["email"]["oldest_due_at"]
-    assert queues["email"]["paused_at"] is None
-    assert queues["report"]["depth"] == 0
-    assert "isolation" not in queues
-
-
 def test_a_request_is_logged_once_and_without_what_the_client_sent(caller: Caller) -> None:
     lines: list[dict[str, object]] = []
     sink = logger.add(

@@ -94,7 +94,7 @@ ASKED: dict[tuple[str, str, int], Ask] = {
     ),
     ("/v1/kinds", "get", 200): lambda caller, _: caller.get("/v1/kinds"),
     ("/v1/kinds", "get", 304): lambda caller, _: known(caller, "/v1/kinds"),
-    ("/v1/queues", "get", 200): lambda caller, _: caller.get("/v1/queues"),
+    ("/v1/queues", "get", 403): lambda caller, _: caller.get("/v1/queues"),
     ("/healthz", "get", 200): lambda caller, _: caller.get("/healthz"),
     ("/readyz", "get", 200): lambda caller, _: caller.get("/readyz"),
 }
