@@ -12,7 +12,7 @@ from msgspec import Meta
 from api.representations import Time
 from worker.ledger import leases, queues
 from worker.ledger.engines import Ledger
-from worker.ledger.queues import COUNTED, Rate, Waiting
+from worker.ledger.queues import COUNTED, Pause, Rate, Waiting
 
 _FRESH = 1.0  # seconds for which a look holds
 
@@ -59,8 +59,11 @@ class QueueReader:
         )(self.look)
 
     def lately(self) -> list[QueueDescription]:
-        """All of them, at most a second old."""
-        return list(self._cached().values())
+        """All of them: whether they are paused as it is now, the rest at most a second old."""
+        found = self._cached()
+        with self._ledger.write() as connection:
+            paused = queues.paused(connection)
+        return [_paused(queue, paused.get(queue.name)) for queue in found.values()]
 
     def look(self) -> dict[str, QueueDescription]:
         """All of them as they are now, by name."""
@@ -70,27 +73,21 @@ class QueueReader:
             rates = queues.rates(connection)
             paused = queues.paused(connection)
             consuming = leases.consuming(connection, self._lease)
-        return {
+        described = {
             name: _describe(
                 name,
                 waiting[name],
                 running=running.get(name, 0),
                 rate=rates.get(name, Rate()),
-                pause=paused.get(name),
                 workers=consuming.get(name, []),
             )
             for name in self.names
         }
+        return {name: _paused(described[name], paused.get(name)) for name in self.names}
 
 
 def _describe(
-    name: str,
-    waiting: Waiting,
-    *,
-    running: int,
-    rate: Rate,
-    pause: queues.Pause | None,
-    workers: list[str],
+    name: str, waiting: Waiting, *, running: int, rate: Rate, workers: list[str]
 ) -> QueueDescription:
     return QueueDescription(
         name=name,
@@ -101,7 +98,13 @@ def _describe(
         accepted_per_minute=round(rate.accepted, 1),
         finished_per_minute=round(rate.finished, 1),
         failed_per_minute=round(rate.failed, 1),
-        paused_at=pause.since if pause else None,
-        paused_by=pause.by if pause else None,
+        paused_at=None,
+        paused_by=None,
         workers=workers,
     )
+
+
+def _paused(queue: QueueDescription, pause: Pause | None) -> QueueDescription:
+    if pause is None:
+        return msgspec.structs.replace(queue, paused_at=None, paused_by=None)
+    return msgspec.structs.replace(queue, paused_at=pause.since, paused_by=pause.by)
