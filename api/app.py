@@ -31,6 +31,7 @@ from api.resources.artifacts import JobArtifact, Upload, Uploads
 from api.resources.audit import Audit
 from api.resources.batches import Batches, CancelBatch, OneBatch
 from api.resources.description import Description, Reference
+from api.resources.failures import Failures
 from api.resources.firings import Firings, Run
 from api.resources.health import Liveness, Readiness
 from api.resources.job import Cancel, OneJob, Retry
@@ -142,6 +143,7 @@ def _resources(deps: Deps) -> Mapping[str, object]:
         "/v1/queues/{name}/pause": PauseQueue(ledger, queues),
         "/v1/queues/{name}/resume": ResumeQueue(ledger, queues),
         "/v1/queues/{name}/purge": PurgeQueue(ledger, queues, follower),
+        "/v1/failures": Failures(ledger),
         "/v1/audit": Audit(ledger),
         "/healthz": Liveness(),
         "/readyz": Readiness(ledger, deps.publisher.broker_up, deps.draining),

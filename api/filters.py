@@ -28,6 +28,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queue: Annotated[Name | None, Meta(description="Only jobs of this queue.")] = None
     tag: Annotated[Tag | None, Meta(description="Only jobs that carry this tag.")] = None
     batch: Annotated[UUID | None, Meta(description="Only jobs of this batch.")] = None
+    error_type: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$(?!\n)")] | None,
+        Meta(description="Only jobs whose last error is of this type."),
+    ] = None
     created_after: Annotated[
         Moment | None, Meta(description="Only jobs accepted at this time or later (RFC 3339).")
     ] = None
@@ -56,6 +60,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             queue=self.queue,
             tag=self.tag,
             batch_id=self.batch,
+            error_type=self.error_type,
             created_after=self.created_after,
             created_before=self.created_before,
         )

@@ -25,6 +25,7 @@ from api.representations import AcceptedBatch, Artifact, Batch, BatchPage, Job, 
 from api.resources.acts import Acted, FilteredAct
 from api.resources.artifacts import UploadQuery
 from api.resources.audit import AuditPage, AuditQuery
+from api.resources.failures import FailureList, FailureQuery
 from api.resources.firings import FiringQuery
 from api.resources.health import Health
 from api.resources.jobs import JobQuery
@@ -388,6 +389,14 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
                 " (`purge-not-confirmed`).",
             },
             body=Purge,
+        ),
+        ("/v1/failures", "get"): Operation(
+            name="listFailures",
+            summary="Count what one's jobs failed with, by error",
+            scope=Scope.READ,
+            answers={200: ("The errors, the most frequent first.", FailureList)},
+            problems={422: "Too many jobs had to be looked at (`list-too-slow`)."},
+            query=FailureQuery,
         ),
         ("/v1/audit", "get"): Operation(
             name="listAudit",

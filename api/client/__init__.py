@@ -8,18 +8,34 @@
 A broken connection, an API that restarts and a full quota are waited out; nothing is submitted twice by that.
 """
 
-from api.client.answers import Artifact, Batch, Event, Failure, Job, ListedBatch, Progress, Purged, Queue
+from api.client.answers import (
+    Acted,
+    Artifact,
+    Batch,
+    Event,
+    Failure,
+    FailureGroup,
+    FailureList,
+    Job,
+    ListedBatch,
+    Progress,
+    Purged,
+    Queue,
+)
 from api.client.client import Client
 from api.client.connection import ApiError, Unreachable
 from api.client.schedules import Firing, Schedule
 
 __all__ = [
+    "Acted",
     "ApiError",
     "Artifact",
     "Batch",
     "Client",
     "Event",
     "Failure",
+    "FailureGroup",
+    "FailureList",
     "Firing",
     "Job",
     "ListedBatch",

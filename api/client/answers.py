@@ -124,6 +124,34 @@ class ListedBatch(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, str] = {}
 
 
+class FailureGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs of one kind that failed with the same error, but for its particulars."""
+
+    kind: str
+    error_type: str
+    message: str
+    count: int
+    first_failed_at: datetime
+    last_failed_at: datetime
+    example_id: str
+
+
+class FailureList(msgspec.Struct, frozen=True, kw_only=True):
+    """What jobs failed with, the most frequent first."""
+
+    failures: list[FailureGroup]
+    created_after: datetime
+    complete: bool
+
+
+class Acted(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request did to the jobs that fit a filter."""
+
+    matched: int
+    changed: int
+    next_page_token: str | None = None
+
+
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
     """A queue as it is now; `depth` counts up to 10,000, `oldest_age` is in seconds."""
 

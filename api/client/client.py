@@ -13,7 +13,19 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from api.client.answers import Artifact, Batch, BatchPage, Job, JobPage, ListedBatch, Purged, Queue, QueueList
+from api.client.answers import (
+    Acted,
+    Artifact,
+    Batch,
+    BatchPage,
+    FailureList,
+    Job,
+    JobPage,
+    ListedBatch,
+    Purged,
+    Queue,
+    QueueList,
+)
 from api.client.connection import Connection, posted
 from api.client.schedules import Schedules
 
@@ -125,6 +137,29 @@ class Client:
     def retry(self, job_id: str) -> Job:
         """Run a failed or cancelled job again; after a broken connection it is for the caller to look."""
         return self._api.ask(Job, "POST", f"/v1/jobs/{job_id}/retry", once=True)
+
+    def cancel_all(self, *, dry_run: bool = False, **wanted: str) -> Iterator[Acted]:
+        """Cancel all jobs that fit a filter; one answer for each 10,000 of them at most."""
+        return self._act("cancel", dry_run=dry_run, **wanted)
+
+    def retry_all(self, *, dry_run: bool = False, **wanted: str) -> Iterator[Acted]:
+        """Run all failed and cancelled jobs again that fit a filter; as `cancel_all`."""
+        return self._act("retry", dry_run=dry_run, **wanted)
+
+    def _act(self, act: str, **asked: Any) -> Iterator[Acted]:
+        token: str | None = None
+        while True:
+            body = msgspec.json.encode(asked | ({"page_token": token} if token else {}))
+            headers = {"Content-Type": "application/json"}
+            done = self._api.ask(Acted, "POST", f"/v1/jobs/{act}", headers, body, once=True)
+            yield done
+            token = done.next_page_token
+            if token is None:
+                return
+
+    def failures(self, **wanted: str) -> FailureList:
+        """What jobs failed with, by error: of the last 24 hours where no `created_after` is given."""
+        return self._api.ask(FailureList, "GET", "/v1/failures?" + urlencode(wanted))
 
     def queues(self) -> list[Queue]:
         """All queues; this and what follows needs a key with the scope `operate`."""

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from api.client import Job
+from ops.cli import many
 from ops.cli.site import console, open_client
 from worker.contract.states import Priority, State
 
@@ -135,6 +136,10 @@ def retry(job_id: Any) -> None:
     """Run a failed or cancelled job again, with one more attempt."""
     with open_client() as client:
         _show(client.retry(str(job_id)))
+
+
+for command in many.COMMANDS:
+    jobs.add_command(command)
 
 
 def _decoded(payload: str) -> Any:

@@ -55,6 +55,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     queue: str | None = None
     tag: str | None = None
     batch_id: UUID | None = None
+    error_type: str | None = None  # letters, digits and _
     created_after: datetime | None = None  # inclusive, to the millisecond of the id
     created_before: datetime | None = None  # exclusive
 
@@ -126,6 +127,8 @@ _CONDITIONS = {
     "kind": "kind = :kind",
     "queue": "queue = :queue",
     "tag": ":tag = ANY(tags)",
+    # As text: PostgreSQL would stumble over an escaped NUL in the message.
+    "error_type": """CAST(error AS text) ~ ('^[{]"type" ?: ?"' || :error_type || '"')""",
 }
 
 PAGE = """

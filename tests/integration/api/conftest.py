@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 from uuid import UUID
 
+import click.testing
 import pytest
 from falcon.testing import TestClient
 from prometheus_client import CollectorRegistry
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from api.app import Deps, create_app
 from api.metrics import Metrics
 from api.waiting import Waiters
+from ops.cli import main
 from ops.embedded.ports import free_ports
 from schedules.followups import FollowUps
 from schedules.metrics import Metrics as BeatMetrics
@@ -28,6 +30,7 @@ from worker.storage import Storage
 
 NewCaller = Callable[..., Caller]
 Settle = Callable[[], None]
+Command = Callable[..., click.testing.Result]
 
 _NUMBERS = count(1)
 
@@ -79,6 +82,29 @@ def key(ledger: Ledger) -> str:
     with ledger.write() as connection:
         client = clients.ensure_client(connection, "server")
         return clients.add_key(connection, client.id, "test")[1]
+
+
+@pytest.fixture(scope="module")
+def operator_key(ledger: Ledger) -> str:
+    """Of a client of the server that operates it."""
+    with ledger.write() as connection:
+        client = clients.ensure_client(connection, "ada")
+        return clients.add_key(connection, client.id, "test", scopes=Scopes.of(["operate"]))[1]
+
+
+@pytest.fixture
+def command(server: Server, operator_key: str, tmp_path: Path) -> Command:
+    """The command of whoever has that key, on the server's API."""
+
+    def run(*words: str, key: str = operator_key, said: str | None = None) -> click.testing.Result:
+        env = {
+            "JOBYARD_HOME": str(tmp_path),
+            "JOBYARD_API_URL": f"http://127.0.0.1:{server.port}",
+            "JOBYARD_API_KEY": key,
+        }
+        return click.testing.CliRunner().invoke(main, words, env=env, input=said)
+
+    return run
 
 
 # ── without one ───────────────────────────────────────────────────────────────────────────────────────

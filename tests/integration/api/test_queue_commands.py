@@ -1,47 +1,21 @@
 """`jobyard queues`, over a running API."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from click.testing import CliRunner, Result
 from sqlalchemy import text
 
-from ops.cli import main
-from tests.integration.api.server import Server
+from tests.integration.api.conftest import Command
 from tests.integration.ledger.situations import claimed, enqueue, finish
-from worker.contract import Scopes
 from worker.contract.states import State
-from worker.ledger import clients, queues
+from worker.ledger import queues
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
-
-Command = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
 def settings(served: Settings) -> Settings:
     return served
-
-
-@pytest.fixture(scope="module")
-def operator_key(ledger: Ledger) -> str:
-    with ledger.write() as connection:
-        client = clients.ensure_client(connection, "ada")
-        return clients.add_key(connection, client.id, "test", scopes=Scopes.of(["operate"]))[1]
-
-
-@pytest.fixture
-def command(server: Server, operator_key: str, tmp_path: Path) -> Command:
-    def run(*words: str, key: str = operator_key, said: str | None = None) -> Result:
-        env = {
-            "JOBYARD_HOME": str(tmp_path),
-            "JOBYARD_API_URL": f"http://127.0.0.1:{server.port}",
-            "JOBYARD_API_KEY": key,
-        }
-        return CliRunner().invoke(main, words, env=env, input=said)
-
-    return run
 
 
 @pytest.fixture(autouse=True)
