@@ -52,6 +52,7 @@ class Client:
     """
 
     def __init__(self, url: str, key: str, *, connections: int = 8) -> None:
+        self.url = url
         self._api = Connection(url, key, connections)
         self.schedules = Schedules(self._api)
 

@@ -31,6 +31,7 @@ COMMANDS = MappingProxyType(
         "batches": "batches",
         "schedules": "schedules",
         "queues": "queues",
+        "top": "top",
         "mail": "mail",
         "migrate": "schema",
         "api": "roles",

@@ -1,6 +1,7 @@
 """Queues, by way of the HTTP API: how they stand, and pausing, draining, resuming and purging them."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
@@ -87,7 +88,7 @@ def purge(name: str, *, yes: bool, dry_run: bool) -> None:
     click.echo(f"{cancelled} jobs cancelled")
 
 
-def queue_table(found: list[Queue]) -> Table:
+def queue_table(found: Sequence[Queue]) -> Table:
     """The queues, one a line."""
     columns = ("waiting", "oldest", "running", "accepted/min", "finished/min", "failed/min")
     table = Table(

@@ -81,7 +81,7 @@ def _statement(wanted: BatchFilter, size: int, before: UUID | None) -> tuple[Tex
         served = not wanted.finished and wanted.client_id is not None
         (bounds if served else conditions).append("finished_at IS NOT NULL" if wanted.finished else _OPEN)
     statement = jobs.PAGE.format(
-        table="batches",
+        source="batches",
         columns="id, client_id, size, tags, created_at, finished_at",
         bounds=" AND ".join(bounds) or "true",
         conditions=" AND ".join(conditions) or "true",

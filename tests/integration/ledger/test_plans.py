@@ -57,6 +57,14 @@ def test_a_list_reads_the_index_that_holds_its_states(
     assert all(index in line for line in scans), lines
 
 
+def test_everybodys_running_jobs_are_read_from_their_own_index(connection: Connection) -> None:
+    wanted = JobFilter(states=frozenset({State.RUNNING}))
+    lines = plan_of(connection, *jobs._statement(wanted, 10, None))
+    scans = [line for line in lines if "Scan" in line and " jobs_" in line]
+    assert scans
+    assert all("worker_id_idx" in line for line in scans), lines
+
+
 def test_a_batch_is_counted_by_its_own_index_in_its_own_days(connection: Connection) -> None:
     lines = plan_of(connection, batches._COUNTS, dict(batches._words(new_id())))
     scans = [line for line in lines if "using" in line]
