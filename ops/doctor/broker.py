@@ -10,6 +10,8 @@ from worker.broker import DROPPED, Broker, BrokerDown, is_redis
 from worker.contract.queues import QUEUES
 from worker.settings import Settings
 
+_OLDEST_REDIS = (7, 2)  # that redis-py 8 supports
+
 
 def examine_broker(settings: Settings) -> Iterator[Finding]:
     """See whether the broker answers, and whether it keeps what it is given."""
@@ -36,7 +38,23 @@ def _examine(url: str) -> Iterator[Finding]:
         yield Finding("dropped", good=False, text=text)
     if is_redis(url):
         with redis.Redis.from_url(url) as connection:
-            policy = str(connection.config_get("maxmemory-policy").get("maxmemory-policy"))
-        yield Finding(
-            "eviction", policy == "noeviction", f"{policy}; must be noeviction, or messages vanish unseen"
-        )
+            yield from _examine_redis(connection)
+
+
+def _examine_redis(connection: redis.Redis) -> Iterator[Finding]:
+    version = str(connection.info("server")["redis_version"])
+    new_enough = tuple(map(int, version.split(".")[:2])) >= _OLDEST_REDIS
+    yield Finding("Redis", new_enough, f"speaks version {version}; 7.2 or newer is needed, or Valkey")
+    try:
+        configured = {**connection.config_get("maxmemory-policy"), **connection.config_get("appendonly")}
+    except redis.ResponseError:  # who rents a server may not look
+        text = "may not be asked here; see that it evicts nothing (noeviction), and that it persists"
+        yield Finding("eviction", good=True, text=text)
+        return
+    policy = str(configured.get("maxmemory-policy"))
+    yield Finding(
+        "eviction", policy == "noeviction", f"{policy}; must be noeviction, or messages vanish unseen"
+    )
+    kept = configured.get("appendonly") == "yes"
+    advice = "set appendonly yes: a restart loses every message, and their jobs wait until it is noticed"
+    yield Finding("persistence", kept, "messages outlive a restart" if kept else advice)

@@ -2,21 +2,29 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
 from ops.doctor.finding import Finding, guarded
 from worker.contract.queues import QUEUES
-from worker.ledger import migrate
+from worker.ledger import migrate, queues
 from worker.ledger.engines import Ledger
+from worker.ledger.ids import time_of
 from worker.settings import Settings
 
 NO_PLATFORM = "no platform runs here: `jobyard up`, or set its URL"
 
 _OLDEST_POSTGRESQL = 150000
 _SKEW = 5.0  # seconds
+_LATE = 60.0  # seconds
+_FORGOTTEN = timedelta(days=1)  # a queue that is paused for longer
 
+_NEWEST = text("SELECT id, created_at FROM jobs ORDER BY id DESC LIMIT 1")
+_OVERDUE = text("""
+    SELECT EXISTS (SELECT FROM jobs WHERE state IN ('scheduled', 'retrying')
+                   AND due_at < now() - :age * interval '1 second')
+""")
 _CONSUMED = text("SELECT DISTINCT unnest(queues) FROM workers WHERE heartbeat_at > now() - interval '30 s'")
 
 
@@ -44,7 +52,40 @@ def _examine(settings: Settings) -> Iterator[Finding]:
         clock = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         skew = abs((datetime.now(UTC) - clock).total_seconds())
         yield Finding("clock", skew < _SKEW, f"{skew:.1f} s from the ledger's; keep them by NTP")
+        yield from _examine_ids(connection)
+        yield from _examine_due(connection)
+        yield from _examine_paused(connection)
         yield from _examine_queues(set(connection.execute(_CONSUMED).scalars()))
+
+
+def _examine_ids(connection: Connection) -> Iterator[Finding]:
+    """Ids carry the time of the machine that made them, and find their partition by it."""
+    newest = connection.execute(_NEWEST).one_or_none()
+    if newest is None:
+        return
+    ahead = (time_of(newest.id) - newest.created_at).total_seconds()
+    advice = (
+        f"a client's job was given an id {ahead:.1f} s ahead of the ledger's clock; keep those of APIs by NTP"
+    )
+    good = ahead < _SKEW
+    yield Finding("clock of ids", good, "not ahead of the ledger's" if good else advice)
+
+
+def _examine_due(connection: Connection) -> Iterator[Finding]:
+    late = connection.execute(_OVERDUE, {"age": _LATE}).scalar_one()
+    advice = (
+        f"jobs that were due {_LATE:.0f} s ago are not queued: start `jobyard beat`, or look into its log"
+    )
+    yield Finding("beat", not late, advice if late else "nothing is overdue")
+
+
+def _examine_paused(connection: Connection) -> Iterator[Finding]:
+    now = queues.moment(connection)
+    for name, pause in queues.paused(connection).items():
+        text = (
+            f"paused since {pause.since:%FT%TZ} by {pause.by}; `jobyard queues resume {name}` lets it go on"
+        )
+        yield Finding(f"queue {name}", now - pause.since < _FORGOTTEN, text)
 
 
 def _examine_queues(consumed: set[str]) -> Iterator[Finding]:

@@ -1,0 +1,193 @@
+"""What the doctor finds of the ledger, the broker and the beats, on real servers."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import redis
+from sqlalchemy import text
+
+from ops.doctor.broker import examine_broker
+from ops.doctor.environment import examine_environment
+from ops.doctor.finding import Finding
+from ops.doctor.ledger import examine_ledger
+from ops.doctor.schedules import examine_schedules
+from schedules.files import SHIPPED, Files, load
+from tests.integration.ledger.situations import change, enqueue
+from worker import catalog
+from worker.contract import Rights
+from worker.enqueue import Enqueuer
+from worker.ledger import agenda, clients, queues, schedules
+from worker.ledger.agenda import Agenda
+from worker.ledger.engines import Ledger
+from worker.ledger.ids import floor_of, new_id
+from worker.ledger.schedules import Stored
+from worker.settings import Settings
+
+
+@pytest.fixture
+def settings(database_url: str, broker_url: str) -> Settings:
+    return Settings(database_url=database_url, broker_url=broker_url)
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    with closing(Ledger.open(settings, "test")) as ledger:
+        yield ledger
+        with ledger.write() as connection:
+            for table in ("jobs", "queues", "client_schedules", "api_keys"):
+                connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - a name from here
+
+
+def by_subject(findings: Iterator[Finding]) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in findings}
+
+
+def test_a_clock_of_an_api_that_is_ahead(settings: Settings, ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        enqueue(connection)
+    assert by_subject(examine_ledger(settings))["clock of ids"].good
+    ahead = UUID(int=floor_of(datetime.now(UTC) + timedelta(minutes=5)).int + 1)
+    with ledger.write() as connection:
+        enqueue(connection, id=ahead)
+    found = by_subject(examine_ledger(settings))["clock of ids"]
+    assert not found.good
+    assert "s ahead of the ledger's clock; keep those of APIs by NTP" in found.text
+
+
+def test_jobs_that_no_beat_makes_queued(settings: Settings, ledger: Ledger) -> None:
+    assert by_subject(examine_ledger(settings))["beat"].good
+    with ledger.write() as connection:
+        job_id = enqueue(connection)
+        change(connection, job_id, state="'scheduled'", due_at="now() - interval '2 minutes'")
+    found = by_subject(examine_ledger(settings))["beat"]
+    assert not found.good
+    assert "start `jobyard beat`" in found.text
+
+
+def test_a_queue_that_was_left_paused(settings: Settings, ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        queues.pause(connection, "web", "operator ada")
+    found = by_subject(examine_ledger(settings))["queue web"]
+    assert found.good
+    assert "by operator ada; `jobyard queues resume web` lets it go on" in found.text
+    with ledger.write() as connection:
+        connection.execute(text("UPDATE queues SET paused_at = now() - interval '25 hours'"))
+    assert not by_subject(examine_ledger(settings))["queue web"].good
+
+
+def about(settings: Settings, subject: str) -> str:
+    """What is wrong with it; empty: nothing."""
+    found = by_subject(examine_schedules(settings)).get(subject)
+    assert found is None or not found.good
+    return found.text if found else ""
+
+
+def test_a_file_that_no_beat_has_read(settings: Settings, ledger: Ledger) -> None:
+    assert "no beat has read its file; start `jobyard beat`" in about(settings, "schedule prune")
+    enqueuer = Enqueuer(catalog.load())
+    Files(load([SHIPPED], enqueuer), ledger).run(todo(ledger))
+    assert about(settings, "schedule prune") == ""
+
+
+def test_a_schedule_that_does_not_fire_when_it_should(settings: Settings, ledger: Ledger) -> None:
+    saved(ledger, "morning")
+    assert about(settings, "schedule morning") == ""
+    with ledger.write() as connection:
+        connection.execute(text("UPDATE client_schedules SET next_fire_at = now() - interval '10 minutes'"))
+    said = about(settings, "schedule morning")
+    assert "should have fired at 20" in said
+    assert "start `jobyard beat`, or see what its log says" in said
+    with ledger.write() as connection:
+        connection.execute(text("""UPDATE client_schedules SET definition = '{"of": "a later version"}'"""))
+    assert about(settings, "schedule morning") == said
+    with ledger.write() as connection:
+        connection.execute(text("UPDATE client_schedules SET next_fire_at = NULL, enabled = false"))
+    assert about(settings, "schedule morning") == ""
+
+
+def test_schedules_that_no_key_allows_any_more(settings: Settings, ledger: Ledger) -> None:
+    client_id = saved(ledger, "morning")
+    saved(ledger, "evening")
+    assert about(settings, "schedules of ada") == ""
+    with ledger.write() as connection:
+        for key in clients.keys_of(connection, client_id):
+            clients.revoke_key(connection, key["id"])
+    assert "2 of web.fetch make no jobs: no good key" in about(settings, "schedules of ada")
+    with ledger.write() as connection:
+        clients.add_key(connection, client_id, "bound", rights=Rights.of(["email.*"]))
+    assert "2 of web.fetch make no jobs: no good key" in about(settings, "schedules of ada")
+    with ledger.write() as connection:
+        clients.add_key(connection, client_id, "another", rights=Rights.of(["web.*"]))
+    assert about(settings, "schedules of ada") == ""
+
+
+def saved(ledger: Ledger, name: str) -> UUID:
+    """A schedule of a client with a key; whose it is."""
+    with ledger.write() as connection:
+        client_id = clients.ensure_client(connection, "ada").id
+        if not clients.good_keys(connection, [client_id]):
+            clients.add_key(connection, client_id, "test")
+        now = schedules.now(connection)
+        stored = Stored(
+            id=new_id(),
+            client_id=client_id,
+            name=name,
+            definition='{"kind": "web.fetch", "payload": {"url": "https://example.com/"}, "every": 3600}',
+            enabled=True,
+            from_file=False,
+            fired_until=now,
+            next_fire_at=now + timedelta(hours=1),
+            created_at=now,
+            updated_at=now,
+        )
+        assert schedules.add(connection, stored)
+    return client_id
+
+
+def todo(ledger: Ledger) -> Agenda:
+    with ledger.write() as connection:
+        return agenda.read(connection)
+
+
+def test_a_broker_as_it_should_be_and_one_that_forgets(settings: Settings, broker_url: str) -> None:
+    assert all(finding.good for finding in examine_broker(settings))
+    with redis.Redis.from_url(broker_url) as connection:
+        connection.config_set("maxmemory-policy", "allkeys-lru")
+        connection.config_set("appendonly", "no")
+        try:
+            found = by_subject(examine_broker(settings))
+        finally:
+            connection.config_set("maxmemory-policy", "noeviction")
+            connection.config_set("appendonly", "yes")
+    assert (found["eviction"].good, found["persistence"].good) == (False, False)
+    assert "must be noeviction" in found["eviction"].text
+    assert "set appendonly yes" in found["persistence"].text
+
+
+def test_a_rented_broker_that_tells_nothing_of_its_configuration(broker_url: str) -> None:
+    with redis.Redis.from_url(broker_url) as connection:
+        user = {"enabled": True, "passwords": ["+rented"], "keys": ["*"], "categories": ["+@all"]}
+        connection.acl_setuser("rented", commands=["-config"], **user)
+        try:
+            host = broker_url.rpartition("@")[2]
+            rented = Settings(broker_url=f"redis://rented:rented@{host}")
+            found = by_subject(examine_broker(rented))
+        finally:
+            connection.acl_deluser("rented")
+    assert found["eviction"].good
+    assert "may not be asked here" in found["eviction"].text
+
+
+def test_versions_are_told_and_misspelt_variables_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JOBYARD_HOEM", str(tmp_path))
+    found = by_subject(examine_environment())
+    assert "Python 3." in found["versions"].text
+    assert "celery 5." in found["versions"].text
+    assert not found["settings"].good
+    assert "JOBYARD_HOEM" in found["settings"].text
