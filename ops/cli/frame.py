@@ -102,7 +102,7 @@ class Frame:
         for name, style in (("accepted", "cyan"), ("finished", "green"), ("failed", "red")):
             values = [getattr(past, name) for past in self._past]
             bars = plot(values, max(0, width - _BESIDE))
-            yield Text.assemble(f"{name:<9}", (bars, style), f" {values[-1]:>9,.0f}/min")
+            yield Text.assemble(f"{name:<9}{values[-1]:>9,.0f}/min  ", (bars, style))
 
 
 def _tables(snapshot: Snapshot) -> Iterable[tuple[str, RenderableType]]:

@@ -87,6 +87,8 @@ def show(job_id: Any) -> None:
 @click.option("--kind")
 @click.option("--queue")
 @click.option("--tag")
+@click.option("--error-type", help="As `jobs failures` shows it.")
+@click.option("--client", help="Of this client, or '*' for everybody: keys with the scope operate.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 def list_jobs(limit: int, **wanted: str | None) -> None:
     """List jobs, newest first."""

@@ -6,10 +6,10 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 
 def plot(values: Sequence[float], width: int) -> str:
-    """The last `width` values as bars, the highest of them full; what there is not yet is left blank."""
+    """The last `width` values as bars, the highest of them full."""
     shown = values[-width:] if width > 0 else ()
     highest = max(shown, default=0.0)
-    return "".join(_BARS[_height(value, highest)] for value in shown).rjust(max(width, 0))
+    return "".join(_BARS[_height(value, highest)] for value in shown)
 
 
 def _height(value: float, highest: float) -> int:

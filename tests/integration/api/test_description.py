@@ -41,6 +41,12 @@ def test_the_audit_log_is_as_described(server: Server, ledger: Ledger, tmp_path:
     _try(server, users, "--max-examples", str(examples), "--include-path", "/v1/audit")
 
 
+@pytest.mark.timeout(3600)
+def test_the_queues_are_as_described(server: Server, ledger: Ledger, tmp_path: Path, examples: int) -> None:
+    users = _users(ledger, tmp_path, Scopes.of(["operate"]))
+    _try(server, users, "--max-examples", str(examples), "--include-path-regex", "^/v1/(queues|failures)")
+
+
 def _users(ledger: Ledger, folder: Path, scopes: Scopes) -> Path:
     """A file with the keys of two clients."""
     made = []
