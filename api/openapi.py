@@ -22,6 +22,7 @@ PATH = "/openapi.json"
 _METHODS = ("get", "post", "put", "patch", "delete")
 _FIELD = re.compile(r"{(\w+)}")
 _CODE = re.compile(r"`([a-z-]+)`")
+_NAMED = {"name": "body", "queue": "web"}  # parts of paths that are no ids
 _BYTES = "application/octet-stream"
 _KEY = "key"
 _CALLBACK = "{$request.body#/callback}"  # a runtime expression (OpenAPI 3.1, section 4.8.20.4)
@@ -99,7 +100,7 @@ def _part(name: str) -> Params:
         "required": True,
         "description": f"The {name.removesuffix('_id')}'s id." if is_id else "Its name.",
         "schema": {"type": "string", "format": "uuid"} if is_id else {"type": "string", "minLength": 1},
-        "example": "0190a7c0-0000-7000-8000-000000000000" if is_id else "body",
+        "example": _NAMED.get(name, "0190a7c0-0000-7000-8000-000000000000"),
     }
 
 

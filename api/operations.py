@@ -356,28 +356,28 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             scope=Scope.OPERATE,
             answers={200: ("All of them, at most a second old.", QueueList)},
         ),
-        ("/v1/queues/{name}", "get"): Operation(
+        ("/v1/queues/{queue}", "get"): Operation(
             name="getQueue",
             summary="See how much waits in a queue",
             scope=Scope.OPERATE,
             answers={200: ("The queue as it is now.", QueueDescription)},
             problems={404: _NO_QUEUE},
         ),
-        ("/v1/queues/{name}/pause", "post"): Operation(
+        ("/v1/queues/{queue}/pause", "post"): Operation(
             name="pauseQueue",
             summary="Pause a queue: what runs goes on, nothing begins, and jobs are accepted as ever",
             scope=Scope.OPERATE,
             answers={200: ("It is paused, by this request or an earlier one.", QueueDescription)},
             problems={404: _NO_QUEUE},
         ),
-        ("/v1/queues/{name}/resume", "post"): Operation(
+        ("/v1/queues/{queue}/resume", "post"): Operation(
             name="resumeQueue",
             summary="Resume a paused queue",
             scope=Scope.OPERATE,
             answers={200: ("It is not paused.", QueueDescription)},
             problems={404: _NO_QUEUE},
         ),
-        ("/v1/queues/{name}/purge", "post"): Operation(
+        ("/v1/queues/{queue}/purge", "post"): Operation(
             name="purgeQueue",
             summary="Cancel all jobs that wait in a queue, of whatever client",
             description="What runs, and what is scheduled or retrying for later, is left alone.",

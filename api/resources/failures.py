@@ -1,14 +1,17 @@
 """`/v1/failures`: what jobs failed with lately, by error."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from sqlalchemy import Row
 
 from api.acting import whose
 from api.answers import answer
 from api.applications import Request, Response
+from api.cooperation import breathe
 from api.failure_groups import Group, grouped
 from api.filters import Name, listing
 from api.queries import query
@@ -20,6 +23,7 @@ from worker.ledger.failures import FailureFilter
 
 _LATELY = timedelta(hours=24)
 _MOST = 100  # groups
+_TURN = 500  # errors between two pauses
 
 
 class FailureQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,7 +91,7 @@ class Failures:
         )
         with listing(), self._ledger.read() as connection:
             found = failures.errors(connection, wanted)
-        shown = [_describe(group) for group in grouped(found.rows)[:_MOST]]
+        shown = [_describe(group) for group in grouped(_gently(found.rows))[:_MOST]]
         answer(
             resp,
             200,
@@ -95,6 +99,14 @@ class Failures:
         )
 
     on_head = on_get
+
+
+def _gently(rows: Sequence[Row[Any]]) -> Iterator[Row[Any]]:
+    """The rows, with pauses for other requests: ten thousand messages are 60 ms of work."""
+    for number, row in enumerate(rows):
+        if number % _TURN == 0:
+            breathe()
+        yield row
 
 
 def _describe(group: Group) -> FailureGroup:

@@ -79,10 +79,10 @@ class OneQueue:
     def __init__(self, reader: QueueReader) -> None:
         self._reader = reader
 
-    def on_get(self, _req: Request, resp: Response, name: str) -> None:
+    def on_get(self, _req: Request, resp: Response, queue: str) -> None:
         """Show it."""
-        _require(self._reader, name)
-        answer(resp, 200, self._reader.look()[name])
+        _require(self._reader, queue)
+        answer(resp, 200, self._reader.look()[queue])
 
     on_head = on_get
 
@@ -94,14 +94,14 @@ class PauseQueue:
         self._ledger = ledger
         self._reader = reader
 
-    def on_post(self, req: Request, resp: Response, name: str) -> None:
+    def on_post(self, req: Request, resp: Response, queue: str) -> None:
         """Pause it, whatever restarts meanwhile."""
-        _require(self._reader, name)
+        _require(self._reader, queue)
         client: Client = req.context.client
         with self._ledger.write() as connection:
-            if queues.pause(connection, name, f"operator {client.name}"):
-                _note(connection, client, "queue.pause", name)
-        answer(resp, 200, self._reader.look()[name])
+            if queues.pause(connection, queue, f"operator {client.name}"):
+                _note(connection, client, "queue.pause", queue)
+        answer(resp, 200, self._reader.look()[queue])
 
 
 class ResumeQueue:
@@ -111,17 +111,17 @@ class ResumeQueue:
         self._ledger = ledger
         self._reader = reader
 
-    def on_post(self, req: Request, resp: Response, name: str) -> None:
+    def on_post(self, req: Request, resp: Response, queue: str) -> None:
         """Resume it, and have those of its jobs published again whose messages were refused."""
-        _require(self._reader, name)
+        _require(self._reader, queue)
         client: Client = req.context.client
         with self._ledger.write() as connection:
-            resumed = queues.resume(connection, name)
+            resumed = queues.resume(connection, queue)
             if resumed:
-                _note(connection, client, "queue.resume", name)
+                _note(connection, client, "queue.resume", queue)
         if resumed:
-            self._publish_again(name)
-        answer(resp, 200, self._reader.look()[name])
+            self._publish_again(queue)
+        answer(resp, 200, self._reader.look()[queue])
 
     def _publish_again(self, name: str) -> None:
         """Only now that every claim sees the queue resumed. What is not reached is reconcile's business."""
@@ -148,18 +148,18 @@ class PurgeQueue:
         self._reader = reader
         self._follower = follower
 
-    def on_post(self, req: Request, resp: Response, name: str) -> None:
+    def on_post(self, req: Request, resp: Response, queue: str) -> None:
         """Cancel what is queued; what runs, and what is due later, is left alone."""
-        _require(self._reader, name)
+        _require(self._reader, queue)
         asked = decode(read_json(req, _LONGEST), _DECODER)
-        if not asked.dry_run and asked.confirm != name:
-            raise _not_confirmed(name)
+        if not asked.dry_run and asked.confirm != queue:
+            raise _not_confirmed(queue)
         with self._ledger.write() as connection:
             until = asked.until or queues.moment(connection)
         if asked.dry_run:
-            answer(resp, 200, self._count(name, until))
+            answer(resp, 200, self._count(queue, until))
         else:
-            changed = self._purge(name, until, req.context.client)
+            changed = self._purge(queue, until, req.context.client)
             more = changed >= MOST
             done = Purged(dry_run=False, matched=changed, changed=changed, more=more, until=until)
             answer(resp, 200, done)

@@ -154,7 +154,7 @@ def test_what_is_no_http_is_answered_with_a_problem_and_its_text_is_not_logged(
 def test_every_line_of_the_log_is_json_and_a_request_is_told_by_its_id(
     server: Server, key: str, authorization: dict[str, str]
 ) -> None:
-    server.call("GET", "/v1/queues", X_Request_Id="find-me", **authorization)
+    server.call("GET", "/v1/kinds", X_Request_Id="find-me", **authorization)
 
     def told() -> list[dict[str, object]]:
         lines = [json.loads(line) for line in server.log.read_text().splitlines()]
@@ -164,7 +164,7 @@ def test_every_line_of_the_log_is_json_and_a_request_is_told_by_its_id(
     (line,) = told()
     assert (line["event"], line["route"], line["status"], line["client"]) == (
         "request",
-        "/v1/queues",
+        "/v1/kinds",
         200,
         "server",
     )
