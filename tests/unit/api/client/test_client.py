@@ -273,3 +273,27 @@ def test_a_schedule_is_deleted_once(site: Site, client: Client) -> None:
     site.answers = [None]
     with pytest.raises(Unreachable):
         client.schedules.delete(SCHEDULE["id"])
+
+
+def test_all_that_fit_a_filter_are_acted_on_page_by_page(site: Site, client: Client) -> None:
+    site.answers = [
+        good({"matched": 3, "changed": 2, "next_page_token": "further"}),
+        good({"matched": 1, "changed": 1, "next_page_token": None}),
+    ]
+    done = list(client.retry_all(kind="web.fetch", dry_run=True))
+    assert [(each.matched, each.changed) for each in done] == [(3, 2), (1, 1)]
+    assert [line for line, _, _ in site.asked] == ["POST /v1/jobs/retry"] * 2
+    first, second = (json.loads(body) for _, _, body in site.asked)
+    assert first == {"kind": "web.fetch", "dry_run": True}
+    assert second == first | {"page_token": "further"}
+
+
+def test_a_purge_confirms_by_the_queues_name_and_goes_on_where_it_was(site: Site, client: Client) -> None:
+    answer = {"matched": 5, "changed": 5, "more": True, "until": "2027-01-31T08:00:00Z"}
+    site.answers = [good(answer), good(answer | {"more": False})]
+    first = client.purge("a queue")
+    client.purge("a queue", until=first.until)
+    assert [line for line, _, _ in site.asked] == ["POST /v1/queues/a%20queue/purge"] * 2
+    one, two = (json.loads(body) for _, _, body in site.asked)
+    assert one == {"confirm": "a queue", "dry_run": False, "until": None}
+    assert two == one | {"until": "2027-01-31T08:00:00Z"}
