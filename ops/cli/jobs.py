@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from api.client import Job
-from ops.cli import many
+from ops.cli import selection
 from ops.cli.site import console, open_client
 from worker.contract.states import Priority, State
 
@@ -140,7 +140,7 @@ def retry(job_id: Any) -> None:
         _show(client.retry(str(job_id)))
 
 
-for command in many.COMMANDS:
+for command in selection.COMMANDS:
     jobs.add_command(command)
 
 

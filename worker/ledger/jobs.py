@@ -224,20 +224,6 @@ def ended_among(connection: Connection, ids: Collection[UUID]) -> set[UUID]:
 
 
 # One branch for each partial index of live jobs: a condition on the state alone would read the history.
-_WAITING = text("""
-    SELECT queue, count(*) AS depth, min(due_at) AS oldest
-    FROM (SELECT queue, due_at FROM jobs WHERE state = 'queued' AND published_at IS NULL
-          UNION ALL
-          SELECT queue, due_at FROM jobs WHERE state = 'queued' AND published_at IS NOT NULL) queued
-    GROUP BY queue
-""")
-
-
-def waiting_by_queue(connection: Connection) -> dict[str, tuple[int, datetime]]:
-    """For each queue how many jobs are queued, and since when the oldest is due."""
-    return {row.queue: (row.depth, row.oldest) for row in connection.execute(_WAITING)}
-
-
 _COUNTS = text("""
     SELECT queue, state, count(*) AS jobs
     FROM (SELECT queue, state FROM jobs WHERE state IN ('scheduled', 'retrying')
@@ -269,11 +255,3 @@ _BY_CLIENT = text("""
 def live_by_client(connection: Connection) -> dict[UUID, int]:
     """For each client how many jobs it has that have not ended."""
     return {row.client_id: row.jobs for row in connection.execute(_BY_CLIENT)}
-
-
-_PAUSED = text("SELECT name, paused_at FROM queues WHERE paused_at IS NOT NULL")
-
-
-def paused_queues(connection: Connection) -> dict[str, datetime]:
-    """The queues that are paused, and since when."""
-    return {row.name: row.paused_at for row in connection.execute(_PAUSED)}

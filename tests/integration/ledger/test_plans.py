@@ -18,8 +18,8 @@ _NOW = datetime.now(UTC)
 
 @pytest.mark.parametrize(
     "statement",
-    [jobs._WAITING, jobs._COUNTS, leases._HELD, messages._LOST_IN_LANES, messages._STALE, dispatches._UNSENT],
-    ids=["waiting", "counts", "held", "lost in lanes", "stale", "unsent"],
+    [jobs._COUNTS, leases._HELD, messages._LOST_IN_LANES, messages._STALE, dispatches._UNSENT],
+    ids=["counts", "held", "lost in lanes", "stale", "unsent"],
 )
 def test_live_jobs_are_found_by_the_partial_indexes(connection: Connection, statement: TextClause) -> None:
     # A table as small as a test's would be read whole for good reasons; forbidden that, the planner shows

@@ -80,16 +80,6 @@ def test_those_who_wait_learn_what_has_ended(connection: Connection) -> None:
     assert ended == {made[State.SUCCEEDED], made[State.FAILED], made[State.CANCELLED]}
 
 
-def test_the_depth_of_a_queue_is_what_is_queued(connection: Connection) -> None:
-    enqueue(connection)
-    enqueue(connection, queue="email", published=True)
-    claimed(connection)
-
-    waiting = jobs.waiting_by_queue(connection)
-
-    assert {queue: depth for queue, (depth, _) in waiting.items()} == {"web": 1, "email": 1}
-
-
 def test_the_history_says_who_interfered(connection: Connection) -> None:
     job_id = enqueue(connection)
     transitions.cancel(connection, job_id, "client acme", CLIENT)

@@ -1,4 +1,4 @@
-"""Jobs, many at once: what they failed with, a file of them, and acting on all that fit a filter."""
+"""Jobs by filter: what they failed with, a file of them, and acting on all that fit."""
 
 import csv
 import re
@@ -19,7 +19,7 @@ from worker.contract.states import State
 Wanted = dict[str, str]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_LENGTH = re.compile(r"(\d{1,6})([smhd])")
+_LENGTH = re.compile(r"(\d{1,5})([smhd])")
 _FIELDS = ("id", "client", "kind", "queue", "state", "attempt", "max_attempts", "created_at", "started_at")
 _COLUMNS = (*_FIELDS, "finished_at", "error_type", "error_message", "tags", "batch_id")
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet would begin to compute
