@@ -3,8 +3,8 @@
 The cache, the rate limiter and the cap on live jobs stand before it all, as they may on a platform.
 
 Walks every operation of the OpenAPI document, so that a new one cannot be forgotten: one with a path
-parameter that is not known here fails until `Secrets.guesses` says what A has there, and one to post to until
-`Secrets.bodies` says what.
+parameter that is not known here fails until `Secrets.guesses` says what A has there, and one to post or put
+to until `Secrets.bodies` says what.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +26,8 @@ from api.operations import OPERATIONS, Route
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
 from tests.integration.api.test_batches import accepted as submitted
+from tests.integration.api.test_schedules import DAILY
+from tests.integration.api.test_schedules import created as scheduled
 from worker.contract import Rights, Scope, Scopes
 from worker.contract.states import State
 from worker.ledger import artifacts, clients, jobs
@@ -48,6 +50,7 @@ class Secrets:
     idempotency_key: str
     jobs: dict[str, str]  # state or place → id
     batch: str
+    schedule: str
     upload: str
     file: str
     file_name: str
@@ -57,6 +60,7 @@ class Secrets:
         return {
             "job_id": list(self.jobs.values()),
             "batch_id": [self.batch],
+            "schedule_id": [self.schedule],
             "artifact_id": [self.upload, self.file],
             "name": [self.file_name],
         }[parameter]
@@ -74,6 +78,7 @@ class Secrets:
             {},
             {"tag": MARK},
             {"batch": self.batch},
+            {"name": DAILY["name"]},
             {"page_token": self.owner.get("/v1/jobs?page_size=1").json["next_page_token"]},
             {"state": "failed", "kind": "test.greet"},
             {"client": "*"},
@@ -81,7 +86,7 @@ class Secrets:
         ]
 
     def bodies(self, template: str) -> list[object]:
-        """What is posted."""
+        """What is posted, or put."""
         mine = {"kind": "test.idle", "tags": ["b"]}
         acts = [
             {"tag": MARK},
@@ -95,12 +100,15 @@ class Secrets:
             mine | {"unique_key": UNIQUE},
             *({**mine, "after": [job_id]} for job_id in self.jobs.values()),
         ]
+        schedule = DAILY | {"kind": "test.idle", "payload": {}}  # under the name of A's
         return {
             "/v1/jobs": jobs,
             "/v1/jobs/cancel": acts,
             "/v1/jobs/retry": acts,
             "/v1/batches": [{"jobs": [job]} for job in jobs],
             "/v1/artifacts": [mine],
+            "/v1/schedules": [schedule],
+            "/v1/schedules/{schedule_id}": [schedule],
         }[template]
 
     def paths(self, template: str) -> list[str]:
@@ -112,12 +120,14 @@ class Secrets:
     def told_by(self, answer: Result) -> list[str]:
         """What of A's an answer shows."""
         seen = answer.text + str(answer.headers)
-        known = [MARK, self.owner.client.name, str(self.owner.client.id), self.upload, self.file, self.batch]
-        return [word for word in (*known, *self.jobs.values()) if word in seen]
+        known = [MARK, self.owner.client.name, str(self.owner.client.id)]
+        ids = [self.upload, self.file, self.batch, self.schedule, *self.jobs.values()]
+        return [word for word in (*known, *ids) if word in seen]
 
     def state(self) -> Any:
         """Everything that A can see."""
         pages = ["/v1/jobs", "/v1/batches", f"/v1/batches/{self.batch}", f"/v1/artifacts/{self.upload}"]
+        pages += ["/v1/schedules", f"/v1/schedules/{self.schedule}", f"/v1/schedules/{self.schedule}/firings"]
         pages += [f"/v1/jobs/{job_id}" for job_id in self.jobs.values()]
         return [(self.owner.get(page).status_code, self.owner.get(page).content) for page in pages]
 
@@ -170,7 +180,8 @@ def secrets(caller: Caller, worker: FakeWorker, deps: Deps, tomorrow: str) -> Se
     upload = caller.call("POST", "/v1/artifacts", params={"name": "mine"}, body=MARK).json["id"]
     jobs = {state: str(job["id"]) for state, job in made.items()}
     jobs |= dict(zip(("first of a batch", "last of a batch"), batch["job_ids"], strict=True))
-    return Secrets(caller, key, jobs, batch["id"], upload, str(artifact_id), "body")
+    schedule = scheduled(caller, **greeting, cron="0 0 1 1 *")["id"]
+    return Secrets(caller, key, jobs, batch["id"], schedule, upload, str(artifact_id), "body")
 
 
 @pytest.fixture(params=["its own client's key", "a key for other kinds"])
@@ -193,15 +204,17 @@ def test_what_is_as_is_for_a_stranger_as_if_it_were_not(
 ) -> None:
     template, method = route
     before = secrets.state()
-    names = {part: unknown_id() for part in ("job_id", "artifact_id", "batch_id", "name")}
+    names = {part: unknown_id() for part in ("job_id", "artifact_id", "batch_id", "schedule_id", "name")}
+    json = {"Content-Type": "application/json"} if method == "put" else {}
+    body = msgspec.json.encode(secrets.bodies(template)[0]) if json else b""
     nothing = template.format(**names)
     for path, verb in product(
         secrets.paths(template), {method.upper()} | ({"HEAD"} if method == "get" else set())
     ):
         for headers in ({}, {"If-None-Match": "*"}, {"Range": "bytes=0-3"}, {"Prefer": "wait=1"}):
-            answer = stranger.call(verb, path, headers)
+            answer = stranger.call(verb, path, headers | json, body=body)
             assert answer.status_code == 404
-            assert plain(answer) == plain(stranger.call(verb, nothing, headers))
+            assert plain(answer) == plain(stranger.call(verb, nothing, headers | json, body=body))
             assert secrets.told_by(answer) == []
     assert secrets.state() == before
 
