@@ -4,6 +4,8 @@ The processes write into files of one folder; gunicorn's master reads them and s
 their own, where no client's key is asked for.
 """
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
@@ -25,15 +27,18 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self.accepted = Counter(
-            "jobyard_api_jobs_accepted_total", "Jobs accepted.", ("kind",), registry=registry
-        )
+        self.accepted = Counter("jobyard_jobs_accepted", "Jobs accepted.", ("kind",), registry=registry)
         self.waiters = Gauge(
             "jobyard_api_waiters",
             "Requests that wait for a job to end.",
             multiprocess_mode="livesum",
             registry=registry,
         )
+
+    def expect(self, kinds: Iterable[str]) -> None:
+        """Begin at 0 for these kinds: else a first increase would not be seen."""
+        for kind in kinds:
+            self.accepted.labels(kind)
 
 
 def serve(host: str, port: int) -> int:

@@ -22,6 +22,7 @@ from api.waiting import Waiters
 from api.wakeups import Wakeups
 from worker import catalog, logs
 from worker.broker import Broker, is_redis
+from worker.connections import Connections
 from worker.ledger import batches, jobs
 from worker.ledger.engines import Ledger
 from worker.publisher import Publisher
@@ -53,6 +54,9 @@ class Api:
         self.drain_delay = settings.api_drain_delay
         self.draining = False  # it stops: nobody should send it more
         self._ledger = Ledger.open(_keeping_connections(settings), "api")
+        registry = CollectorRegistry()
+        self._metrics = Metrics(registry)
+        Connections(registry).watch(self._ledger, settings)
         self._publisher = Publisher(Broker(settings.broker_url), self._ledger, settings.broker_depth)
         self._waiters = Waiters(self._ended)
         redis = is_redis(settings.broker_url)
@@ -93,14 +97,16 @@ class Api:
 
     def _deps(self, settings: Settings) -> Deps:
         folder = settings.home_path / "artifacts"
+        kinds = catalog.of_clients(catalog.load(settings.kind_packages))
+        self._metrics.expect(kinds)
         return Deps(
             settings=settings,
-            catalog=catalog.of_clients(catalog.load(settings.kind_packages)),
+            catalog=kinds,
             ledger=self._ledger,
             storage=Storage(folder, cooperation.sync) if cooperation.is_on() else Storage(folder),
             publisher=self._publisher,
             waiters=self._waiters,
-            metrics=Metrics(CollectorRegistry()),
+            metrics=self._metrics,
             rate_limiter=self._limiter,
             live_jobs=self._live_jobs or NoCap(),
             draining=lambda: self.draining,

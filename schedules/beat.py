@@ -20,11 +20,13 @@ from schedules.files import SHIPPED, Files, ScheduleError, load
 from schedules.firing import Firing
 from schedules.followups import FollowUps
 from schedules.metrics import Metrics
+from schedules.observation import Observation
 from schedules.reconcile import Reconcile
 from schedules.rescue import Rescue
 from schedules.rounds import Part, Round, SideRound
 from worker import broker, catalog, logs
 from worker.contract import KindError
+from worker.contract.queues import QUEUES
 from worker.enqueue import Enqueuer
 from worker.ledger.engines import Ledger
 from worker.pulse import Page, Pulse, serve
@@ -75,6 +77,8 @@ class Beat:
         files = load([SHIPPED, *([Path(settings.schedules)] if settings.schedules else [])], enqueuer)
         self.pulse = Pulse()
         self._ledger = ledger = Ledger.open(settings, "beat")
+        metrics.expect(kinds, [file.name for file in files])
+        metrics.connections.watch(ledger, settings)
         self._broker = broker.Broker(settings.broker_url or "")
         carrying: list[Part] = [
             Dispatch(
@@ -95,6 +99,7 @@ class Beat:
             FollowUps(ledger, enqueuer, metrics),
             Due(ledger, metrics),
             Rescue(ledger, settings, metrics),
+            Observation(ledger, QUEUES.values(), settings, metrics),
             self._side,
         ]
         self.round = Round("time", timed, ledger, settings.beat_tick, metrics)

@@ -24,7 +24,7 @@ from worker.ledger.engines import Ledger
 from worker.ledger.firings import NewFiring
 from worker.ledger.records import NewJob
 from worker.ledger.schedules import Stored
-from worker.scheduling import LATE, Definition, Schedule
+from worker.scheduling import Definition, Schedule
 
 BATCH = 250  # schedules that one transaction holds
 
@@ -59,13 +59,13 @@ class Firing:
         with self._ledger.write() as connection:
             due = schedules.claim_due(connection, BATCH)
             made = self._fire(connection, due) if due else []
-        for stored, firing in made:
-            self._tell(stored, firing, due[0][1])
+        for plan, firing in made:
+            self._tell(plan, firing, due[0][1])
         return len(due) == BATCH
 
     def _fire(
         self, connection: Connection, due: Sequence[tuple[Stored, datetime]]
-    ) -> list[tuple[Stored, NewFiring]]:
+    ) -> list[tuple[Plan, NewFiring]]:
         """Returns the firings that were noted."""
         plans = self._plans(connection, due)
         noted = firings.record(connection, [new for plan in plans for new in plan.new])
@@ -79,7 +79,7 @@ class Firing:
                 transitions.cancel_all(connection, plan.cancelled, actor, plan.stored.client_id)
         schedules.settle(connection, [plan.settled for plan in plans])
         return [
-            (plan.stored, firing)
+            (plan, firing)
             for plan in plans
             for firing in (*plan.new, *plan.released)
             if (firing.schedule, firing.fire_at) in noted
@@ -114,16 +114,17 @@ class Firing:
             else:
                 yield Claimed(stored=stored, schedule=schedule, now=now)
 
-    def _tell(self, stored: Stored, firing: NewFiring, now: datetime) -> None:
+    def _tell(self, plan: Plan, firing: NewFiring, now: datetime) -> None:
+        stored = plan.stored
         # Labels must be few: files are, what clients save is not.
         label = stored.name if stored.from_file else ""
         told = {"schedule": stored.name, "fire_at": str(firing.fire_at)}
         if firing.job_id is not None:
             logger.info("fired", **told, job_id=str(firing.job_id))
             self._metrics.fired.labels(label).inc()
-            late = now - firing.fire_at
-            if late <= LATE:
-                self._metrics.lateness.observe(late.total_seconds())
+            self._metrics.accepted.labels(plan.jobs[firing.schedule, firing.fire_at].kind).inc()
+            if firing not in plan.released:
+                self._metrics.lateness.observe((now - firing.fire_at).total_seconds())
         elif firing.skipped is not None:
             logger.warning("firing_skipped", **told, reason=firing.skipped)
             self._metrics.skipped.labels(label).inc()

@@ -62,6 +62,7 @@ class FollowUps:
             logger.error("callback_refused", reason=refused.reason, **about)
         else:
             enqueue(connection, job)
+            self._metrics.accepted.labels(job.kind).inc()
 
 
 def _reasons(taken: Taken) -> dict[UUID, str]:

@@ -19,14 +19,15 @@ class Queue(msgspec.Struct, frozen=True):
     prefetch: int  # messages fetched ahead for each slot; 0: none, right for long work
     deadline: float  # seconds an attempt may run where its kind does not say
     grace: float  # seconds that running handlers get when the worker stops
+    objective: float = 60.0  # seconds that a job should wait at most; an alert goes by it
 
 
 EMAIL = Queue("email", "threads", 8, 2, deadline=60, grace=20)  # waits for mail servers
 WEB = Queue("web", "threads", 256, 1, deadline=60, grace=15)  # waits for web servers, hundreds at once
-REPORT = Queue("report", "prefork", 2, 0, deadline=300, grace=30)  # burns processor and memory
-DATABASE = Queue("database", "prefork", 2, 0, deadline=300, grace=30)  # long statements, large rows
+REPORT = Queue("report", "prefork", 2, 0, deadline=300, grace=30, objective=300)  # burns processor and memory
+DATABASE = Queue("database", "prefork", 2, 0, deadline=300, grace=30, objective=300)  # long statements
 WEBHOOK = Queue("webhook", "threads", 16, 2, deadline=30, grace=15)  # waits for clients' servers
-UPKEEP = Queue("upkeep", "prefork", 2, 0, deadline=600, grace=30)  # the platform's own chores
+UPKEEP = Queue("upkeep", "prefork", 2, 0, deadline=600, grace=30, objective=1800)  # the platform's own chores
 
 # Where the broker carries a job of whatever queue that must have a process for itself, because it was lost
 # with its neighbours twice; no kind names it.

@@ -103,6 +103,7 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
     token: UUID
     client_id: UUID
     kind: str
+    queue: str
     payload: str  # JSON
     attempt: int
     max_attempts: int
@@ -111,6 +112,7 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: str | None = None  # JSON
     cancel_requested: bool = False  # only where a claim is repeated: a queued job is cancelled at once
     refers: bool = False  # its payload names results of other jobs
+    waited: float = 0.0  # seconds for which it had been due
 
 
 class JobFailure(msgspec.Struct, frozen=True, kw_only=True):

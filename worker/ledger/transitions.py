@@ -122,10 +122,11 @@ _CLAIM = """
            OR j.state = 'queued' AND (w.alone OR NOT j.wants_alone)
               AND (j.expires_at IS NULL OR j.expires_at > now())
               AND NOT EXISTS (SELECT FROM queues q WHERE q.name = j.queue AND q.paused_at IS NOT NULL))
-    RETURNING j.id, j.claim_token AS token, j.client_id, j.kind, CAST(j.payload AS text) AS payload,
+    RETURNING j.id, j.claim_token AS token, j.client_id, j.kind, j.queue, CAST(j.payload AS text) AS payload,
               j.attempt, j.max_attempts, j.attempt - j.losses - j.hand_backs AS spent, j.request_id,
               CAST(j.checkpoint AS text) AS checkpoint, j.refers,
-              j.cancel_requested_at IS NOT NULL AS cancel_requested
+              j.cancel_requested_at IS NOT NULL AS cancel_requested,
+              greatest(CAST(extract(epoch FROM now() - j.due_at) AS float), 0) AS waited
 """
 
 _CLAIM_ONE = text(_CLAIM.format(locked="", joined=""))

@@ -28,7 +28,7 @@ def create_app(settings: Settings, catalog: Catalog, adapters: Adapters) -> Cele
     app = Celery("jobyard", set_as_current=True)
     app.conf.update(config(settings.broker_url))
     registry = CollectorRegistry()
-    metrics, pulse = Metrics(registry), Pulse()
+    metrics, pulse = Metrics(registry, catalog), Pulse()
     worker = Worker(settings, catalog, adapters, metrics, pulse)
     page = Page(shown(registry), pulse, lambda: worker.ready)
     app.steps["worker"].add(PoolCare)

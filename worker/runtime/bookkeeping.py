@@ -125,11 +125,28 @@ def settle(connection: Connection, batch: Batch, worker: str) -> Answers:
 class LedgerLine:
     """Writes batches one by one, and waits out the times when the ledger is away."""
 
-    def __init__(self, ledger: Ledger, notices: Notices, worker: str, give_up: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        notices: Notices,
+        worker: str,
+        give_up: Callable[[], bool],
+        written: Callable[[int, float], None] = lambda _jobs, _seconds: None,
+    ) -> None:
+        """Make it.
+
+        Args:
+            ledger: to write to.
+            notices: tell who waits for an end.
+            worker: the name of the worker.
+            give_up: whether to wait no longer for a ledger that is away.
+            written: is told of how many jobs a transaction spoke, and how many seconds it took.
+        """
         self._ledger = ledger
         self._worker = worker
         self._notices = notices
         self._give_up = give_up
+        self._written = written
         self._natively: Callable[[Callable[[], Answers]], Answers] = native.caller(threads=2)
 
     def write(self, batch: Batch) -> Answers:
@@ -168,7 +185,8 @@ class LedgerLine:
         tries = 0
         while True:
             try:
-                return self._natively(lambda: self._write(batch, patience))
+                began = time.monotonic()
+                answers = self._natively(lambda: self._write(batch, patience))
             except SQLAlchemyError as error:
                 if not is_outage(error):
                     raise
@@ -178,6 +196,9 @@ class LedgerLine:
                     raise Blocked from error
                 if tries == 0:
                     logger.warning("ledger_away", error=type(error).__name__)
+            else:
+                self._written(len(batch.job_ids()), time.monotonic() - began)
+                return answers
             time.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
             tries += 1
 

@@ -135,7 +135,7 @@ class Losses:
                 state = transitions.finish(connection, outcomes).get(job.id)
             else:
                 state = transitions.lose(connection, job.id, job.token, reason, self._cap)
-                self._metrics.losses.labels(job.kind).inc()
+                self._metrics.lost(job.kind, state)
         logger.warning("job_lost", job=str(job.id), kind=job.kind, reason=reason, state=state)
 
     def _intended(self, job: Held) -> list[Outcome]:

@@ -2,31 +2,54 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from worker import tallies
-from worker.contract.states import State
+from worker.catalog import Catalog
+from worker.connections import Connections
+from worker.contract.states import FINAL, State
+from worker.ledger.records import ClaimedJob
+
+_OUTCOMES = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.RETRYING)
+_UNKNOWN = "unknown"  # a job of a kind that this worker does not know must not make a label of it
+
+_WAITS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600)
+_RUNS = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
+_WRITES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_BATCHES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
 class Metrics:
-    """The metrics of one worker; under prefork each child writes its share to the multiprocess folder."""
+    """The metrics of one worker; under prefork each child writes its share to the multiprocess folder.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    Args:
+        registry: where they are shown from.
+        catalog: of the kinds that may become labels.
+    """
+
+    def __init__(self, registry: CollectorRegistry, catalog: Catalog) -> None:
         tallies.keep_room()
+        self._catalog = catalog
         self._ended = Counter(
             "jobyard_attempts",
             "Attempts that ended, by the state in which they left their job",
             ("kind", "state"),
             registry=registry,
         )
-        self._seconds = Histogram(
-            "jobyard_attempt_seconds",
-            "How long handlers ran",
-            ("kind",),
-            buckets=(0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+        self._finished = Counter(
+            "jobyard_jobs_finished", "Jobs that a worker ended", ("kind", "state"), registry=registry
+        )
+        self._waited = Histogram(
+            "jobyard_job_waiting_seconds",
+            "How long jobs had been due when they were claimed, by the ledger's clock",
+            ("queue", "kind"),
+            buckets=_WAITS,
             registry=registry,
+        )
+        self._seconds = Histogram(
+            "jobyard_attempt_seconds", "How long handlers ran", ("kind",), buckets=_RUNS, registry=registry
         )
         self._running = Gauge(
             "jobyard_running",
@@ -46,11 +69,43 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
-        self.losses = Counter("jobyard_losses", "Jobs whose process died", ("kind",), registry=registry)
+        self._losses = Counter("jobyard_losses", "Jobs whose process died", ("kind",), registry=registry)
+        self._batches = Histogram(
+            "jobyard_ledger_batch_jobs",
+            "Jobs of which claims and outcomes went to the ledger in one transaction",
+            buckets=_BATCHES,
+            registry=registry,
+        )
+        self._writes = Histogram(
+            "jobyard_ledger_batch_seconds",
+            "How long such a transaction took",
+            buckets=_WRITES,
+            registry=registry,
+        )
+        self.connections = Connections(registry)
+
+    def expect(self, queues: Collection[str]) -> None:
+        """Begin at 0 for what may be counted here: else a first increase would not be seen.
+
+        Args:
+            queues: that the worker consumes.
+        """
+        for kind in self._catalog.values():
+            for queue in (queue.name for queue in kind.queues if queue.name in queues):
+                self._waited.labels(queue, kind.name)
+                self._seconds.labels(kind.name)
+                self._running.labels(kind.name)
+                self._losses.labels(kind.name)
+                for state in _OUTCOMES:
+                    self._ended.labels(kind.name, state.value)
+                for state in FINAL:
+                    self._finished.labels(kind.name, state.value)
 
     @contextlib.contextmanager
-    def running(self, kind: str) -> Iterator[None]:
-        """Count and time an attempt."""
+    def running(self, job: ClaimedJob) -> Iterator[None]:
+        """Count and time an attempt, and the wait before it."""
+        kind = self._label(job.kind)
+        self._waited.labels(job.queue, kind).observe(job.waited)
         began = time.monotonic()
         self._running.labels(kind).inc()
         try:
@@ -61,4 +116,28 @@ class Metrics:
 
     def ended(self, kind: str, state: State) -> None:
         """Count an outcome."""
-        self._ended.labels(kind, state.value).inc()
+        self._ended.labels(self._label(kind), state.value).inc()
+        self._finish(kind, state)
+
+    def lost(self, kind: str, state: State | None) -> None:
+        """Count a job whose process died.
+
+        Args:
+            kind: of the job.
+            state: in which that left it; None: somebody had taken it away before.
+        """
+        self._losses.labels(self._label(kind)).inc()
+        if state is not None:
+            self._finish(kind, state)
+
+    def written(self, jobs: int, seconds: float) -> None:
+        """Note a transaction with the claims and outcomes of some jobs."""
+        self._batches.observe(jobs)
+        self._writes.observe(seconds)
+
+    def _finish(self, kind: str, state: State) -> None:
+        if state in FINAL:
+            self._finished.labels(self._label(kind), state.value).inc()
+
+    def _label(self, kind: str) -> str:
+        return kind if kind in self._catalog else _UNKNOWN

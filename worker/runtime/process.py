@@ -88,6 +88,7 @@ class Worker:
         self._main_pid = os.getpid()
         self._incarnation = Incarnation(uuid4(), name)
         self._forked = forked
+        self._metrics.expect(queues)
         self.lease = LeaseKeeper(
             self._settings,
             self._incarnation,
@@ -177,12 +178,18 @@ class Worker:
 
     def _make_runner(self, *, alone: bool) -> Runner:
         assert self._incarnation is not None  # noqa: S101 - begin() came first
-        ledger = Ledger.open(self._settings, "worker")
+        ledger = self._open_ledger()
         connections = self._settings.database_pool_size + self._settings.database_pool_overflow
         storage = Storage(self._settings.home_path / "artifacts")
         resources = Resources(self._settings, ledger, storage)
         name = self._incarnation.name
-        line = LedgerLine(ledger, self._notices(), name, give_up=lambda: self.runner.stopping)
+        line = LedgerLine(
+            ledger,
+            self._notices(),
+            name,
+            give_up=lambda: self.runner.stopping,
+            written=self._metrics.written,
+        )
         bookkeeper: Bookkeeper = line if alone else Combiner(line)
         return Runner(
             incarnation=self._incarnation,
@@ -197,6 +204,12 @@ class Worker:
             metrics=self._metrics,
             told_to_stop=lambda: self._told_to_stop.wait(0.0),
         )
+
+    def _open_ledger(self) -> Ledger:
+        ledger = Ledger.open(self._settings, "worker")
+        if not native.under_gevent():  # a gauge has one lock, which native threads and greenlets cannot share
+            self._metrics.connections.watch(ledger, self._settings)
+        return ledger
 
     def _notices(self) -> Notices:
         assert self._settings.broker_url is not None  # noqa: S101 - the app was made with it

@@ -167,7 +167,7 @@ class Runner:
             return self._ended(job, failure)
         attempt = Attempt(kind, job, self._ledger, self._storage, self._checkpoints, bundle=bundle)
         with (
-            self._metrics.running(job.kind),
+            self._metrics.running(job),
             logger.contextualize(
                 job=attempt.job_id, kind=job.kind, attempt=job.attempt, request_id=job.request_id
             ),

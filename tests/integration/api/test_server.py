@@ -181,7 +181,7 @@ def test_the_processes_share_one_page_of_metrics(server: Server, authorization: 
         return float(line.removeprefix(counted))
 
     until(lambda: requests() >= 20)
-    assert 'jobyard_api_jobs_accepted_total{kind="web.fetch"}' in server.metrics()
+    assert 'jobyard_jobs_accepted_total{kind="web.fetch"}' in server.metrics()
 
 
 def test_a_stopping_server_answers_those_who_wait_and_ends_well(

@@ -48,6 +48,7 @@ def job(payload: object, client: UUID = CLIENT) -> ClaimedJob:
         token=new_id(),
         client_id=client,
         kind="test.kind",
+        queue="web",
         payload=json.dumps(payload),
         attempt=1,
         max_attempts=1,

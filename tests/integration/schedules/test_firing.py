@@ -37,8 +37,8 @@ def definition(**said: Any) -> Definition:
     return msgspec.json.decode(msgspec.json.encode(said), type=Definition)
 
 
-def beat(ledger: Ledger) -> Firing:
-    return Firing(ENQUEUER, ledger, Metrics(), catalog.of_operators(KINDS))
+def beat(ledger: Ledger, metrics: Metrics | None = None) -> Firing:
+    return Firing(ENQUEUER, ledger, metrics or Metrics(), catalog.of_operators(KINDS))
 
 
 def tick(ledger: Ledger, part: Firing | Files | None = None) -> bool:
@@ -295,6 +295,24 @@ def test_jitter_makes_the_job_due_later(ledger: Ledger) -> None:
     assert fired.state == "scheduled"
 
 
+def test_a_firing_is_counted_with_how_late_it_was(ledger: Ledger, metrics: Metrics) -> None:
+    at = now_of(ledger) - timedelta(minutes=30)
+    for name in ("first", "second"):
+        given(ledger, "1 hour", name, cron=None, at=at.isoformat())
+
+    tick(ledger, beat(ledger, metrics))
+
+    assert counted(metrics, "jobyard_beat_fired_total", schedule="") == 2, "clients' schedules share a label"
+    assert counted(metrics, "jobyard_jobs_accepted_total", kind="upkeep.prune") == 2
+    assert counted(metrics, "jobyard_beat_firing_lateness_seconds_count") == 2
+    late = counted(metrics, "jobyard_beat_firing_lateness_seconds_sum")
+    assert late == pytest.approx(2 * 1800, abs=240)
+
+
+def counted(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
 # ── while a job of an earlier firing lives ────────────────────────────────────────────────────────────
 
 
@@ -330,9 +348,10 @@ def test_replace_cancels_the_job_that_lives(ledger: Ledger) -> None:
     assert act["actor"] == "schedule tidy"
 
 
-def test_queue_lets_firings_wait_and_fires_them_one_after_the_other(ledger: Ledger) -> None:
+def test_queue_lets_firings_wait_and_fires_them_one_after_the_other(ledger: Ledger, metrics: Metrics) -> None:
+    part = beat(ledger, metrics)
     stored = given(ledger, "3 s", cron="* * * * * *", overlap="queue", ends_at=now_of(ledger).isoformat())
-    tick(ledger)
+    tick(ledger, part)
     fired = history(ledger, stored)
     count = len(fired)
     assert count >= 2
@@ -341,13 +360,15 @@ def test_queue_lets_firings_wait_and_fires_them_one_after_the_other(ledger: Ledg
 
     for number in range(count):
         again(ledger, stored, "0 s")
-        tick(ledger)  # that one still lives
+        tick(ledger, part)  # that one still lives
         fired = history(ledger, stored)
         assert [bool(each.job_id) for each in fired] == [True] * (number + 1) + [False] * (count - number - 1)
         finish(ledger, [fired[number].job_id])
         again(ledger, stored, "0 s")
-        tick(ledger)
+        tick(ledger, part)
     assert made(ledger) == count
+    late = counted(metrics, "jobyard_beat_firing_lateness_seconds_count")
+    assert late == 1, "to wait for another job is not to be late"
 
 
 # ── whose jobs they are ───────────────────────────────────────────────────────────────────────────────

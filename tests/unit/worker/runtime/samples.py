@@ -38,6 +38,7 @@ def claimed(**different: Any) -> ClaimedJob:
         token=uuid4(),
         client_id=UUID(int=1),
         kind=ask.name,
+        queue="email",
         payload="{}",
         attempt=1,
         max_attempts=3,

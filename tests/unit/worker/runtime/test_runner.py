@@ -102,7 +102,7 @@ def make(bookkeeper: Bookkeeper, watcher: Watcher, tmp_path: Path) -> Make:
             checkpoints=cast("Checkpoints", None),
             bookkeeper=bookkeeper,
             attendant=cast("Attendant", watcher),
-            metrics=Metrics(CollectorRegistry()),
+            metrics=Metrics(CollectorRegistry(), {kind.name: kind}),
             told_to_stop=lambda: False,
         )
 

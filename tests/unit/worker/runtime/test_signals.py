@@ -95,7 +95,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
         if isinstance(signal, Signal):
             monkeypatch.setattr(signal, "receivers", [])
     parts = Parts()
-    wiring.connect(cast("Worker", parts), cast("Observation", parts), Metrics(parts.registry))
+    wiring.connect(cast("Worker", parts), cast("Observation", parts), Metrics(parts.registry, {}))
     return parts
 
 
