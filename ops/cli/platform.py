@@ -18,6 +18,7 @@ from ops.cli.waiting import await_ledger
 from ops.embedded import ServerError
 from ops.embedded.home import Home
 from ops.supervisor import Addresses, AlreadyRunningError, Supervisor, SupervisorError
+from ops.supervisor.targets import targets
 from ops.tour import tour
 from worker import logs
 
@@ -46,7 +47,8 @@ def up() -> None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs; URLs carry their credentials.")
-def status(as_json: bool) -> None:  # noqa: FBT001 - click passes it by name
+@click.option("--targets", "as_targets", is_flag=True, help="For Prometheus: where its metrics are.")
+def status(*, as_json: bool, as_targets: bool) -> None:
     """Show the processes of the platform that runs in this HOME, and its URLs with their credentials.
 
     The exit status is 1 where none runs.
@@ -55,8 +57,9 @@ def status(as_json: bool) -> None:  # noqa: FBT001 - click passes it by name
     found = running(settings)
     if found is None:
         raise click.ClickException(f"no platform runs in {settings.home_path}")
-    if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(found), indent=2))
+    if as_json or as_targets:
+        shown = targets(found, settings.metrics_host) if as_targets else found
+        click.echo(json.dumps(msgspec.to_builtins(shown), indent=2))
         return
     table = Table("process", "role", "pid", "state", box=None)
     for process in found.processes:

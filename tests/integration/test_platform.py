@@ -66,7 +66,7 @@ def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def platform(home: Path) -> Iterator[Platform]:
+def platform(home: Path, **settings: str) -> Iterator[Platform]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("JOBYARD_")}
     environ |= {
         "JOBYARD_HOME": str(home),
@@ -75,6 +75,7 @@ def platform(home: Path) -> Iterator[Platform]:
         "JOBYARD_WEB_ALLOW": "127.0.0.0/8",
         "JOBYARD_DEFINITIONS": str(DEFINITIONS),
     }
+    environ |= {f"JOBYARD_{name.upper()}": value for name, value in settings.items()}
     with (home.parent / "up.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "ops", "up"],

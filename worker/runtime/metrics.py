@@ -13,6 +13,7 @@ from worker.contract.states import FINAL, State
 from worker.ledger.records import ClaimedJob
 
 _OUTCOMES = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.RETRYING)
+_DROPPED = ("malformed", "no_job_id", "unknown_kind")
 _UNKNOWN = "unknown"  # a job of a kind that this worker does not know must not make a label of it
 
 _WAITS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600)
@@ -90,6 +91,8 @@ class Metrics:
         Args:
             queues: that the worker consumes.
         """
+        for reason in _DROPPED:
+            self.dropped.labels(reason)
         for kind in self._catalog.values():
             for queue in (queue.name for queue in kind.queues if queue.name in queues):
                 self._waited.labels(queue, kind.name)
