@@ -4,10 +4,12 @@ The processes write into files of one folder; gunicorn's master reads them and s
 their own, where no client's key is asked for.
 """
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import mark_process_dead
 
 from worker import tallies
 
@@ -48,7 +50,7 @@ def serve(host: str, port: int) -> int:
         OSError: the port is taken.
     """
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    tallies.Shared(registry, Path(os.environ[tallies.FOLDER]))
     server, _thread = start_http_server(port, host, registry)
     return server.server_port
 

@@ -1,25 +1,74 @@
 """The files in which the processes of a role share their metrics, with room on the disk before they are used.
 
 prometheus-client maps sparse files into memory. Where the disk is full, touching a page of one that has no
-room yet is no error that could be caught: the kernel ends the process (SIGBUS, mmap(2)).
+room yet is no error that could be caught: the kernel ends the process (SIGBUS, mmap(2)). And it keeps the
+files of every process that there ever was: here what those counted that ended goes into one for all.
 """
 
 import errno
 import os
-from contextlib import ExitStack, suppress
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 from typing import Any
 
-from prometheus_client import values
+import psutil
+from prometheus_client import CollectorRegistry, Metric, values
 from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's own variable
 
 _ROOM = 65536  # bytes of a new file: prometheus-client's own first size
 _FRAME = 32  # bytes of an entry beside its key, at most
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+_KEPT = ("counter", "histogram")  # what counts on when its process has ended
+_ENDED = "ended"  # in the place of a process id
+
+
 def keep_room() -> None:
     """Have the values that this process makes from now on use such files."""
     values.MmapedDict = _Roomy  # type: ignore[attr-defined]  # what its values look up
+
+
+class Shared(MultiProcessCollector):
+    """Collects from the processes that share a folder: gauges of those that live, counts of all."""
+
+    def __init__(self, registry: CollectorRegistry, folder: Path) -> None:
+        super().__init__(registry, str(folder))  # type: ignore[no-untyped-call]
+        self._folder = folder
+        self._collecting = threading.Lock()  # two may ask at once, and files go away here
+
+    def collect(self) -> Iterable[Metric]:
+        """A process that was killed could not take its own values away."""
+        with self._collecting:
+            for pid in set(self._pids()):
+                if not psutil.pid_exists(pid):
+                    _bury(self._folder, pid)
+            metrics: Iterable[Metric] = super().collect()  # type: ignore[no-untyped-call]
+            return metrics
+
+    def _pids(self) -> Iterator[int]:
+        for file in self._folder.glob("*_*.db"):
+            pid = file.stem.rpartition("_")[2]
+            if pid.isdecimal():
+                yield int(pid)
+
+
+def _bury(folder: Path, pid: int) -> None:
+    """Add what a process counted to what those before it did, and drop its files."""
+    mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+    for kept in _KEPT:
+        file = folder / f"{kept}_{pid}.db"
+        if not file.exists():
+            continue
+        with closing(_Roomy(str(folder / f"{kept}_{_ENDED}.db"))) as ended:
+            for key, value, moment, _ in MmapedDict.read_all_values_from_file(file):  # type: ignore[no-untyped-call]
+                ended.write_value(key, ended.read_value(key)[0] + value, moment)
+        file.unlink()
 
 
 class _Roomy(MmapedDict):

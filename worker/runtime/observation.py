@@ -2,19 +2,14 @@
 
 import logging
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import psutil
 from celery.worker.consumer import consumer
-from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client import CollectorRegistry
 
-from worker import logs, pulse
+from worker import logs, pulse, tallies
 from worker.settings import Settings
-
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's own variable
 
 
 class Observation:
@@ -48,27 +43,11 @@ def _needed(record: logging.LogRecord) -> bool:
     return record.msg not in _SAID_BETTER
 
 
-class _Living(MultiProcessCollector):
-    """Collects from the processes that share a folder, without the gauges of those that died."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        super().__init__(registry)  # type: ignore[no-untyped-call]
-        self._folder = Path(os.environ[_FOLDER])
-
-    def collect(self) -> Iterable[Metric]:
-        """A child that was killed could not take its own values away."""
-        for file in self._folder.glob("gauge_live*_*.db"):
-            pid = int(file.stem.rpartition("_")[2])
-            if not psutil.pid_exists(pid):
-                mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
-        metrics: Iterable[Metric] = super().collect()  # type: ignore[no-untyped-call]
-        return metrics
-
-
 def shown(registry: CollectorRegistry) -> CollectorRegistry:
     """The metrics of this process, or of all that share its multiprocess folder."""
-    if not os.environ.get(_FOLDER):
+    folder = os.environ.get(tallies.FOLDER)
+    if not folder:
         return registry
     shared = CollectorRegistry()
-    _Living(shared)
+    tallies.Shared(shared, Path(folder))
     return shared

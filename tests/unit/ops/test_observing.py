@@ -20,7 +20,7 @@ from worker.runtime.metrics import Metrics as WorkerMetrics
 from worker.settings import Settings
 
 ALERTS = {rule["alert"]: rule for rule in rules("alert")}
-RUNBOOKS = {path.stem: path.read_text() for path in (OPS / "runbooks").glob("[A-Z]*.md")}
+RUNBOOKS = {path.stem: path.read_text() for path in (OPS / "runbooks").glob("[A-Z]*[a-z].md")}
 PROMETHEUS = (OPS / "prometheus" / "prometheus.yml").read_bytes()
 
 
