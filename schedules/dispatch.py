@@ -13,7 +13,8 @@ from schedules.mark import Mark
 from schedules.metrics import Metrics
 from worker.broker import Broker, BrokerDown
 from worker.contract.queues import ISOLATION, QUEUES
-from worker.ledger import dispatches, leases, messages, transitions
+from worker.contract.states import State
+from worker.ledger import dispatches, jobs, leases, messages, transitions
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Message
@@ -38,9 +39,11 @@ class Due:
 
     def _expire(self) -> int:
         with self._ledger.write() as connection:
-            expired = len(transitions.expire(connection, BATCH))
-        self._metrics.expired.inc(expired)
-        return expired
+            expired = transitions.expire(connection, BATCH)
+            kinds = jobs.kinds_of(connection, expired)
+        self._metrics.expired.inc(len(expired))
+        self._metrics.finished(kinds, State.FAILED)
+        return len(expired)
 
     def _make_due(self) -> int:
         with self._ledger.write() as connection:

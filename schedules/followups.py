@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from schedules.metrics import Metrics
 from worker.contract.states import State
 from worker.enqueue import Enqueuer, Refused, enqueue, submission
-from worker.ledger import batches, followups
+from worker.ledger import batches, followups, jobs
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
 from worker.ledger.followups import Taken
@@ -34,19 +34,23 @@ class FollowUps:
             return False
         with self._ledger.write() as connection:
             taken = followups.take(connection, BATCH)
-            self._settle(connection, taken)
+            failed = self._settle(connection, taken)
+            kinds = jobs.kinds_of(connection, failed)
+        self._metrics.finished(kinds, State.FAILED)
         self._metrics.followed_up.inc(taken.count)
         return taken.count == BATCH
 
-    def _settle(self, connection: Connection, taken: Taken) -> None:
+    def _settle(self, connection: Connection, taken: Taken) -> list[UUID]:
+        """Returns the jobs that fail with those that ended."""
         ended = taken.ended
         followups.release(connection, [job.id for job in ended if job.state is State.SUCCEEDED])
-        followups.fail_dependents(connection, _reasons(taken))
+        failed = followups.fail_dependents(connection, _reasons(taken))
         for job in ended:
             if job.callback is not None and job.tell:
                 about = {"job": job.id, "finished_at": job.finished_at}
                 self._tell(connection, job.client_id, about, job.request_id)
         self._finish_batches(connection, {job.batch_id for job in ended if job.batch_id is not None})
+        return failed
 
     def _finish_batches(self, connection: Connection, ids: Iterable[UUID]) -> None:
         for batch in batches.finish(connection, sorted(ids)):

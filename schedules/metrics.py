@@ -1,6 +1,6 @@
 """What a beat counts, for Prometheus."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -30,6 +30,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.accepted = Counter("jobyard_jobs_accepted", "Jobs accepted.", ["kind"], registry=self.registry)
+        self._finished = Counter(
+            "jobyard_jobs_finished", "Jobs that a beat ended", ["kind", "state"], registry=self.registry
+        )
+        self._kinds: frozenset[str] = frozenset()
         # The label names schedules of files; those of clients, of which there are many, share "".
         self.fired = self._counter("fired", "Jobs made by a schedule", "schedule")
         self.skipped = self._counter("skipped", "Firings that made no job", "schedule")
@@ -62,14 +66,21 @@ class Metrics:
         """Begin at 0 for what may be counted by these: else a first increase would not be seen.
 
         Args:
-            kinds: of which beats make jobs.
+            kinds: of the catalog.
             schedules: of files.
         """
-        for kind in kinds:
+        self._kinds = frozenset(kinds)
+        for kind in self._kinds:
             self.accepted.labels(kind)
+            self._finished.labels(kind, State.FAILED.value)
         for schedule in (*schedules, ""):
             self.fired.labels(schedule)
             self.skipped.labels(schedule)
+
+    def finished(self, kinds: Mapping[str, int], state: State) -> None:
+        """Count jobs that ended without a worker's word, by their kinds."""
+        for kind, count in kinds.items():
+            self._finished.labels(kind if kind in self._kinds else "unknown", state.value).inc(count)
 
     def _begin(self) -> None:
         for state in (State.QUEUED, State.FAILED, State.CANCELLED):

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from loguru import logger
 
 from schedules.metrics import Metrics
-from worker.ledger import leases, transitions
+from worker.contract.states import FINAL
+from worker.ledger import jobs, leases, transitions
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
@@ -58,11 +59,17 @@ class Rescue:
             return False
         with self._ledger.write() as connection:
             rescued = transitions.rescue(connection, self._lease, self._loss_cap)
+            ended = {
+                state: jobs.kinds_of(connection, [id_ for id_, new in rescued.items() if new is state])
+                for state in FINAL
+            }
             leases.forget_dead(connection, self._lease)
         self._searched = now
         for state, count in Counter(rescued.values()).items():
             logger.warning("rescued", jobs=count, state=state.value)
             self._metrics.rescued.labels(state.value).inc(count)
+        for state, kinds in ended.items():
+            self._metrics.finished(kinds, state)
         return bool(rescued)
 
     def _see(self, now: float, moment: datetime) -> None:

@@ -181,26 +181,32 @@ _FAIL = text("""
                       error = json_build_object('type', 'DependencyFailed', 'message', w.reason)
     FROM unnest(CAST(:ids AS uuid[]), CAST(:reasons AS text[])) AS w (id, reason)
     WHERE j.id = ANY(CAST(:ids AS uuid[])) AND j.id = w.id AND j.state = 'scheduled' AND j.waits_for > 0
+    RETURNING j.id
 """)
 
 _NO_LONGER = text("DELETE FROM dependencies WHERE job_id = ANY(CAST(:ids AS uuid[]))")
 
 
-def fail_dependents(connection: Connection, reasons: Mapping[UUID, str]) -> None:
+def fail_dependents(connection: Connection, reasons: Mapping[UUID, str]) -> list[UUID]:
     """Scheduled → failed, for those that waited for a job that ended otherwise.
 
     Args:
         connection: of an open transaction.
         reasons: for each such job what became of it, in words for the clients of those that waited.
+
+    Returns:
+        Those that failed.
     """
     if not reasons:
-        return
+        return []
     met = connection.execute(_MET, {"ids": uuid_array(list(reasons))}).all()
     waiting = {row.job_id: reasons[row.after_id] for row in met}
-    if waiting:
-        ids = uuid_array(list(waiting))
-        connection.execute(_FAIL, {"ids": ids, "reasons": list(waiting.values())})
-        connection.execute(_NO_LONGER, {"ids": ids})
+    if not waiting:
+        return []
+    ids = uuid_array(list(waiting))
+    failed = connection.execute(_FAIL, {"ids": ids, "reasons": list(waiting.values())}).scalars().all()
+    connection.execute(_NO_LONGER, {"ids": ids})
+    return list(failed)
 
 
 # ── what they made ────────────────────────────────────────────────────────────────────────────────────

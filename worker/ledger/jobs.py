@@ -223,6 +223,17 @@ def ended_among(connection: Connection, ids: Collection[UUID]) -> set[UUID]:
     return set(connection.execute(_ENDED, {"ids": uuid_array(list(ids))}).scalars())
 
 
+_KINDS = text("SELECT kind, count(*) AS jobs FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) GROUP BY kind")
+
+
+def kinds_of(connection: Connection, ids: Collection[UUID]) -> Counter[str]:
+    """How many of these jobs are of which kind."""
+    if not ids:
+        return Counter()
+    rows = connection.execute(_KINDS, {"ids": uuid_array(list(ids))})
+    return Counter({row.kind: row.jobs for row in rows})
+
+
 # One branch for each partial index of live jobs: a condition on the state alone would read the history.
 _COUNTS = text("""
     SELECT queue, state, count(*) AS jobs

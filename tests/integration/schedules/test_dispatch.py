@@ -303,6 +303,8 @@ def test_a_job_past_its_expiry_ends_failed_and_is_not_queued(
     with ledger.write() as connection:
         assert state(connection, job_id) == State.FAILED
     assert metrics.registry.get_sample_value("jobyard_beat_expired_total") == 1
+    ended = {"kind": "unknown", "state": "failed"}  # of a kind that this beat does not know
+    assert metrics.registry.get_sample_value("jobyard_jobs_finished_total", ended) == 1
 
 
 def test_more_than_a_batch_is_due_over_several_rounds(

@@ -66,3 +66,19 @@ def test_a_client_is_told_of_a_second_end_although_another_job_learned_of_the_fi
     assert told(ledger) == 2
     with ledger.write() as connection:
         assert state(connection, after) is State.FAILED
+
+
+def test_what_fails_with_another_job_is_counted_by_its_kind(
+    ledger: Ledger, part: FollowUps, metrics: Metrics
+) -> None:
+    metrics.expect(["web.fetch"], [])
+    with ledger.write() as connection:
+        first = enqueue(connection, followed=True)
+        for _ in range(2):
+            enqueue(connection, kind="web.fetch", after=[first], unmet=[first])
+        transitions.cancel(connection, first, "client")
+
+    part.run(todo(ended=True))
+
+    failed = {"kind": "web.fetch", "state": "failed"}
+    assert metrics.registry.get_sample_value("jobyard_jobs_finished_total", failed) == 2

@@ -10,7 +10,7 @@ from schedules.rescue import Rescue
 from tests.integration.ledger.situations import claim, enqueue, row, state
 from tests.unit.schedules.stand_ins import Clock
 from worker.contract.states import State
-from worker.ledger import agenda, leases
+from worker.ledger import agenda, leases, transitions
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
 
@@ -73,3 +73,18 @@ def test_a_job_whose_worker_left_no_lease_is_found_too(ledger: Ledger, rescue: R
 
     with ledger.write() as connection:
         assert state(connection, job_id) == State.QUEUED
+
+
+def test_a_job_that_ends_with_its_worker_is_counted_by_its_kind(
+    ledger: Ledger, rescue: Rescue, clock: Clock, metrics: Metrics
+) -> None:
+    metrics.expect(["test.kind"], [])
+    job_id = worker(ledger, DEAD, "1 minute")
+    with ledger.write() as connection:
+        transitions.cancel(connection, job_id, "client")
+
+    tick(ledger, rescue, clock, 7)
+    tick(ledger, rescue, clock, 3)
+
+    cancelled = {"kind": "test.kind", "state": "cancelled"}
+    assert metrics.registry.get_sample_value("jobyard_jobs_finished_total", cancelled) == 1
