@@ -117,10 +117,10 @@ class Metrics:
             self._running.labels(kind).dec()
             self._seconds.labels(kind).observe(time.monotonic() - began)
 
-    def ended(self, kind: str, state: State) -> None:
-        """Count an outcome."""
-        self._ended.labels(self._label(kind), state.value).inc()
-        self._finish(kind, state)
+    def ended(self, kind: str, state: State, count: int = 1) -> None:
+        """Count outcomes."""
+        self._ended.labels(self._label(kind), state.value).inc(count)
+        self._finish(kind, state, count)
 
     def lost(self, kind: str, state: State | None) -> None:
         """Count a job whose process died.
@@ -131,16 +131,16 @@ class Metrics:
         """
         self._losses.labels(self._label(kind)).inc()
         if state is not None:
-            self._finish(kind, state)
+            self._finish(kind, state, 1)
 
     def written(self, jobs: int, seconds: float) -> None:
         """Note a transaction with the claims and outcomes of some jobs."""
         self._batches.observe(jobs)
         self._writes.observe(seconds)
 
-    def _finish(self, kind: str, state: State) -> None:
+    def _finish(self, kind: str, state: State, count: int) -> None:
         if state in FINAL:
-            self._finished.labels(self._label(kind), state.value).inc()
+            self._finished.labels(self._label(kind), state.value).inc(count)
 
     def _label(self, kind: str) -> str:
         return kind if kind in self._catalog else _UNKNOWN

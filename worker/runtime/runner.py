@@ -143,12 +143,15 @@ class Runner:
         if not bundle.alone:
             states = Counter(outcome.state.value for outcome in bundle.recorded.values())
             logger.info("bundle_ended", began=len(began), **states)
+        ended: Counter[tuple[str, State]] = Counter()
         for job_id, job in began.items():
             if job_id in bundle.recorded:
-                self._metrics.ended(job.kind, bundle.recorded[job_id].state)
+                ended[job.kind, bundle.recorded[job_id].state] += 1
             else:
                 # Taken away. Or the answer to a first try was lost, and who was to be retried claimed again.
                 logger.warning("claim_gone", job=str(job_id), kind=job.kind, attempt=job.attempt)
+        for (kind, state), count in ended.items():
+            self._metrics.ended(kind, state, count)
 
     def _look_up(self, bundle: Bundle) -> None:
         """Between two jobs: whether to go on, what the ledger must know by now, and whose the others are."""
