@@ -1,6 +1,7 @@
 """Frozen settings: the only reader of the environment.
 
-Every setting is one field, its variable is ``JOBYARD_`` and the field's name in capitals. Only the
+Every setting is one field, its variable is ``JOBYARD_`` and the field's name in capitals; with ``_FILE``
+behind it, the variable names a file that holds the value, as containers are given their secrets. Only the
 composition roots call `Settings.from_environment`; everything else is handed a `Settings`.
 """
 
@@ -16,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 PREFIX = "JOBYARD_"
+FROM_FILE = "_FILE"  # behind a variable that names the file with the value
 
 SMTP_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
@@ -264,11 +266,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read the settings from variables; empty ones count as unset.
+        """Read the settings from variables, and from the files that some name; empty ones count as unset.
 
         Raises:
-            SettingsError: a value does not fit; the message names the variable and the reason.
+            SettingsError: a value does not fit, or its file cannot be read; the message names the variable
+                and the reason.
         """
+        environ = _with_files(environ)
         given: dict[str, Any] = {
             field: environ[variable]
             for field in cls.__struct_fields__
@@ -332,8 +336,41 @@ def source_variable(name: str) -> str:
 def unknown_variables(environ: Iterable[str]) -> list[str]:
     """Names that look like settings and are none: misspellings that would be ignored silently."""
     known = {PREFIX + field.upper() for field in Settings.__struct_fields__ if field != "sources"}
-    strange = (name for name in environ if name.startswith(PREFIX) and name not in known)
-    return sorted(name for name in strange if not _SOURCE.fullmatch(name))
+    meant = {name: name.removesuffix(FROM_FILE) for name in environ if name.startswith(PREFIX)}
+    return sorted(name for name, of in meant.items() if of not in known and not _SOURCE.fullmatch(of))
+
+
+def without_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables but for ours that name files: for a child that is handed the settings themselves."""
+    naming = _naming_files(environ)
+    return {name: value for name, value in environ.items() if name not in naming}
+
+
+def _naming_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """Our variables that name a file, and the variable whose value is there."""
+    return {
+        name: name.removesuffix(FROM_FILE)
+        for name, path in environ.items()
+        if name.startswith(PREFIX) and name.endswith(FROM_FILE) and path
+    }
+
+
+def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables, with the content of the files that some of ours name."""
+    read = dict(environ)
+    for naming, variable in _naming_files(environ).items():
+        if environ.get(variable):
+            raise SettingsError(f"{variable} and {naming} are both set: keep one of them")
+        read[variable] = _content(naming, environ[naming])
+    return read
+
+
+def _content(naming: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise SettingsError(f"{naming}: cannot read {path}: {reason}") from None
 
 
 def _check(settings: Settings) -> None:

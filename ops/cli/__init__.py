@@ -4,6 +4,8 @@ Commands read their words, call a room, and print. Work of their own must not li
 imported when the command is called for: ten roles start at once, and none waits for what the others need.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
@@ -42,6 +44,23 @@ COMMANDS = MappingProxyType(
     }
 )
 
+# The modules of the extra `worker`.
+_OF_WORKERS = frozenset({"idna", "jinja2", "standardwebhooks", "typst", "vl_convert", "xlsxwriter"})
+
+
+@contextmanager
+def _libraries() -> Iterator[None]:
+    """End a command with a sentence where it needs what is installed with workers alone."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in _OF_WORKERS:
+            raise
+        raise click.ClickException(
+            f"this needs {error.name}, which is installed with workers alone: run it where a worker runs,"
+            " or `pip install 'jobyard[worker]'`"
+        ) from None
+
 
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the same everywhere
@@ -50,14 +69,15 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in COMMANDS:
             return None
-        with ended_by_ctrl_c():
+        with ended_by_ctrl_c(), _libraries():
             module = import_module(f"ops.cli.{COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _libraries():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(STATUS)
 

@@ -39,6 +39,8 @@ def worker(queues: tuple[str, ...], concurrency: int | None, pool: str | None) -
     """
     settings = read_settings()
     _require_servers(settings)
+    if find_spec("typst") is None:  # it stands for all that only workers have
+        raise ModuleNotFoundError(name="typst")
     _check_definitions(settings)
     row = QUEUES[queues[0]]
     kind_of_pool = _pool(queues, pool, settings)

@@ -33,7 +33,7 @@ from ops.supervisor.roles import (
     smtp_url,
 )
 from ops.supervisor.status import Addresses, ProcessState, Status, write_status
-from worker.settings import Settings
+from worker.settings import Settings, without_files
 
 _LOG_PAUSE = 10.0  # seconds between two looks at the size of the logs
 _HURRY = 2.0  # seconds that a stop signal gets once the operator has lost patience
@@ -137,7 +137,7 @@ class Supervisor:
         return [child for child in self._children if child.program.role in roles]
 
     def _environment(self) -> dict[str, str]:
-        return {**self._environ, **self.settings.environment()}
+        return {**without_files(self._environ), **self.settings.environment()}
 
     def _advance(self) -> None:
         """Start the next stage once this one is up."""

@@ -4,7 +4,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from worker.settings import Settings, SettingsError, source_variable, unknown_variables
+from worker.settings import Settings, SettingsError, source_variable, unknown_variables, without_files
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -242,3 +242,35 @@ def test_a_mail_server_that_contradicts_itself_is_refused_without_its_password(u
 def test_every_setting_says_what_it_is() -> None:
     schema = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
     assert [name for name, field in schema.items() if not field.get("description", "").endswith(".")] == []
+
+
+def test_a_value_can_stand_in_a_file_that_a_variable_names(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("redis://:hush@redis:6379/0\n")
+    (tmp_path / "shop").write_text("postgresql://shop/shop")
+    variables = {
+        "JOBYARD_BROKER_URL_FILE": str(tmp_path / "url"),
+        "JOBYARD_SOURCE_SHOP_URL_FILE": str(tmp_path / "shop"),
+        "JOBYARD_SMTP_URL_FILE": "",
+    }
+    settings = Settings.from_environment(variables)
+    assert settings.broker_url == "redis://:hush@redis:6379/0"
+    assert settings.sources == {"shop": "postgresql://shop/shop"}
+    assert settings.smtp_url is None
+    assert unknown_variables(variables) == []
+    assert Settings.from_environment(without_files(variables) | settings.environment()) == settings
+    assert unknown_variables({"JOBYARD_BROKR_URL_FILE": ""}) == ["JOBYARD_BROKR_URL_FILE"]
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("missing", "No such file or directory"), (".", "Is a directory"), ("bytes", "it is no text in UTF-8")],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, path: str, reason: str) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    with pytest.raises(SettingsError, match=f"^JOBYARD_BROKER_URL_FILE: cannot read .*{path}: {reason}$"):
+        Settings.from_environment({"JOBYARD_BROKER_URL_FILE": str(tmp_path / path)})
+
+
+def test_a_value_and_a_file_for_it_contradict_each_other(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^JOBYARD_HOME and JOBYARD_HOME_FILE are both set"):
+        Settings.from_environment({"JOBYARD_HOME": "a", "JOBYARD_HOME_FILE": str(tmp_path)})

@@ -57,6 +57,69 @@ def test_a_role_imports_nothing_of_the_other_commands() -> None:
     assert not loaded & {"sqlalchemy", "alembic", "psycopg2", "rich", "urllib3", "ops.supervisor", "ops.tour"}
 
 
+WITHOUT = """
+import sys
+from importlib import util
+
+absent = sys.argv.pop(1).split(",")
+find = util.find_spec
+util.find_spec = lambda name, *rest: None if name in absent else find(name, *rest)
+sys.modules.update(dict.fromkeys(absent))  # importing one fails as if it were not there
+from ops.__main__ import main
+main()
+"""
+
+
+def run_without_workers_libraries(*words: str) -> subprocess.CompletedProcess[str]:
+    absent = "idna,jinja2,standardwebhooks,typst,vl_convert,xlsxwriter"
+    servers = {"JOBYARD_DATABASE_URL": "postgresql://nowhere/x", "JOBYARD_BROKER_URL": "redis://nowhere"}
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT, absent, *words],
+        env=os.environ | servers,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_what_needs_the_libraries_of_workers_says_so_where_they_are_missing() -> None:
+    done = run_without_workers_libraries("worker", "web")
+    assert done.returncode == 1
+    assert "is installed with workers alone" in done.stderr
+    assert "pip install 'jobyard[worker]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "api",
+        "beat",
+        "flower",
+        "migrate",
+        "clients",
+        "keys",
+        "jobs",
+        "batches",
+        "schedules",
+        "queues",
+        "top",
+        "settings",
+    ],
+)
+def test_what_accepts_and_times_work_needs_no_library_of_workers(name: str) -> None:
+    done = run_without_workers_libraries(name, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("module", ["api.wsgi", "schedules.beat", "ops.flower", "ops.cli.schema"])
+def test_a_role_but_workers_loads_without_the_libraries_of_workers(module: str) -> None:
+    absent = "idna,jinja2,standardwebhooks,typst,vl_convert,xlsxwriter"
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent!r}.split(','))); import {module}"
+    servers = {"JOBYARD_DATABASE_URL": "postgresql://nowhere/x", "JOBYARD_BROKER_URL": "redis://nowhere"}
+    subprocess.run([sys.executable, "-c", code], env=os.environ | servers, check=True)
+
+
 @pytest.mark.parametrize("command", ["up", "demo"])
 @pytest.mark.parametrize("module", ["click", "ops.supervisor", "ops.tour"])
 def test_ctrl_c_while_it_starts_ends_it_quietly(tmp_path: Path, module: str, command: str) -> None:
