@@ -4,7 +4,7 @@ Under gevent a request is a greenlet, and whatever blocks the process without ge
 of them.
 """
 
-import os
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -45,6 +45,6 @@ def breathe() -> None:
         gevent.sleep(0)
 
 
-def sync(descriptor: int) -> None:
-    """`os.fsync` on another thread: it may take a second, and waits for no socket."""
-    gevent.get_hub().threadpool.apply(os.fsync, (descriptor,))
+def apart(function: Callable[..., Any], *words: Any) -> Any:
+    """Call what may block for a second without gevent knowing it; under gevent, on another thread."""
+    return gevent.get_hub().threadpool.apply(function, words) if is_on() else function(*words)

@@ -22,12 +22,12 @@ from api.waiting import Waiters
 from api.wakeups import Wakeups
 from worker import catalog, logs
 from worker.broker import Broker, is_redis
+from worker.bucket import storage_of
 from worker.connections import Connections
 from worker.ledger import batches, jobs
 from worker.ledger.engines import Ledger
 from worker.publisher import Publisher
 from worker.settings import Settings
-from worker.storage import Storage
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -96,14 +96,13 @@ class Api:
         self._ledger.close()
 
     def _deps(self, settings: Settings) -> Deps:
-        folder = settings.home_path / "artifacts"
         kinds = catalog.of_clients(catalog.load(settings.kind_packages))
         self._metrics.expect(kinds)
         return Deps(
             settings=settings,
             catalog=kinds,
             ledger=self._ledger,
-            storage=Storage(folder, cooperation.sync) if cooperation.is_on() else Storage(folder),
+            storage=storage_of(settings, cooperation.apart),
             publisher=self._publisher,
             waiters=self._waiters,
             metrics=self._metrics,

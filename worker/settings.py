@@ -34,6 +34,8 @@ Seconds = Annotated[float, Meta(gt=0)]
 Network = IPv4Network | IPv6Network
 DatabaseUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?(\+psycopg2)?://")]
 SmtpUrl = Annotated[str, Meta(pattern=r"^(smtp|smtps|smtp\+starttls)://[^/]+/?$")]
+StorageUrl = Annotated[str, Meta(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w!.*'()/-]*)?$")]
+HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^/@?#]+/?$")]
 BrokerUrl = Annotated[str, Meta(pattern=r"^(rediss?|sentinel|amqps?|pyamqp)://")]
 
 
@@ -95,6 +97,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     broker_depth: Annotated[
         Count, Meta(description="Messages of one queue kept in the broker; the ledger holds the rest.")
     ] = 2000
+
+    storage_url: Annotated[
+        StorageUrl | None,
+        Meta(description="Bucket, s3://name/prefix, of artifacts; unset: the folder `artifacts` of HOME."),
+    ] = None
+    storage_endpoint: Annotated[
+        HttpUrl | None, Meta(description="Where the object store is, if it is not Amazon's.")
+    ] = None
+    storage_region: Annotated[str, Meta(description="Region of the bucket.")] = "us-east-1"
+    storage_key: Annotated[
+        str | None,
+        Meta(description="Access key of the object store; unset: what the machine's role gives."),
+    ] = None
+    storage_secret: Annotated[str | None, Meta(description="The secret of that key.")] = None
 
     api_host: Annotated[str, Meta(description="Address that the API listens on.")] = "127.0.0.1"
     api_port: Annotated[Port, Meta(description="Port of the API; 0 picks a free one.")] = 8080
@@ -390,6 +406,8 @@ def _check(settings: Settings) -> None:
             f"{PREFIX}MAIL_FROM: {settings.mail_from!r} is not one address;"
             " give one such as Jobyard <jobyard@example.org>"
         )
+    if (settings.storage_key is None) != (settings.storage_secret is None):
+        raise SettingsError(f"{PREFIX}STORAGE_KEY and {PREFIX}STORAGE_SECRET belong together: set both")
     if settings.lease < 2 * settings.heartbeat:
         raise SettingsError(
             f"{PREFIX}LEASE ({settings.lease} s) must be at least twice {PREFIX}HEARTBEAT"

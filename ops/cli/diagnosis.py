@@ -57,7 +57,7 @@ def _schema() -> dict[str, Any]:
 def _shown(name: str, value: object) -> str:
     if value is None:
         return ""
-    return "***" if name.endswith(("_url", "_password", "_key")) else str(value)
+    return "***" if name.endswith(("_url", "_password", "_key", "_secret")) else str(value)
 
 
 def _examine_processes(settings: Settings) -> Iterator[Finding]:

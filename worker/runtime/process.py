@@ -13,6 +13,7 @@ import msgspec
 from celery.worker import state as celery_state
 
 from worker.broker import Broker
+from worker.bucket import storage_of
 from worker.catalog import Catalog
 from worker.contract.queues import QUEUES
 from worker.ledger.engines import Ledger
@@ -180,7 +181,7 @@ class Worker:
         assert self._incarnation is not None  # noqa: S101 - begin() came first
         ledger = self._open_ledger()
         connections = self._settings.database_pool_size + self._settings.database_pool_overflow
-        storage = Storage(self._settings.home_path / "artifacts")
+        storage = storage_of(self._settings)
         resources = Resources(self._settings, ledger, storage)
         name = self._incarnation.name
         line = LedgerLine(

@@ -21,20 +21,18 @@ except psycopg2.OperationalError as error:
 """
 
 SLOW_DISK = """
-from unittest.mock import patch
 from api import cooperation
 native_sleep = monkey.get_original("time", "sleep")
 turns = []
 gevent.spawn(lambda: [turns.append(gevent.sleep(0.01)) for _ in range(10)])
-with patch("os.fsync", lambda descriptor: native_sleep(0.3)):
-    cooperation.sync(0)
-print("synced", len(turns))
+cooperation.apart(native_sleep, 0.3)
+print("written", len(turns))
 """
 
 
 @pytest.mark.parametrize(
     ("program", "said"),
-    [(SILENT_SERVER, "the server was silent for 0.2 s 10"), (SLOW_DISK, "synced 10")],
+    [(SILENT_SERVER, "the server was silent for 0.2 s 10"), (SLOW_DISK, "written 10")],
 )
 def test_what_waits_for_a_server_or_a_disk_lets_other_requests_go_on(program: str, said: str) -> None:
     ran = subprocess.run(
