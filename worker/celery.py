@@ -27,16 +27,17 @@ from worker.runtime.app import create_app
 from worker.settings import Settings
 
 settings = Settings.from_environment(os.environ)
+kinds = catalog.load(settings.kind_packages)
 known = definitions.load(settings.definitions_path)
 
 app = create_app(
     settings,
-    catalog.load(settings.kind_packages),
+    kinds,
     {
         Callbacks: lambda given: SignedCallbacks(given.ledger, plain_http=given.settings.callback_http),
         Fetcher: lambda given: GuardedFetcher(given.settings.web_networks, f"jobyard/{version('jobyard')}"),
         Mailer: lambda given: SmtpMailer(given.settings),
-        Pruner: lambda given: LedgerPruner(given.ledger, given.storage, given.settings),
+        Pruner: lambda given: LedgerPruner(given.ledger, given.storage, given.settings, kinds.values()),
         Reports: lambda given: DefinedReports(known, Sources(given.settings, known)),
         StatementExecutor: lambda given: SqlStatements(Sources(given.settings, known), known),
         TableLoader: lambda given: SqlLoader(Sources(given.settings, known)),

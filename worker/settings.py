@@ -223,6 +223,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Annotated[float, Meta(ge=24 * 3600)], Meta(description="How long an Idempotency-Key is remembered.")
     ] = 48 * 3600.0
     retention: Annotated[Seconds, Meta(description="How long a finished job stays readable.")] = 14 * 86400.0
+    retention_succeeded: Annotated[
+        Seconds | None,
+        Meta(description="How long payload, result and artifacts of a job that succeeded are kept, if less."),
+    ] = None
+    retention_failed: Annotated[
+        Seconds | None, Meta(description="The same, of one that failed; without them it cannot run again.")
+    ] = None
+    retention_cancelled: Annotated[
+        Seconds | None, Meta(description="The same, of one that was cancelled.")
+    ] = None
     audit_retention: Annotated[
         Annotated[float, Meta(ge=30 * 86400)],
         Meta(description="How long the audit log is kept; 30 days at least."),
@@ -408,6 +418,12 @@ def _check(settings: Settings) -> None:
         )
     if (settings.storage_key is None) != (settings.storage_secret is None):
         raise SettingsError(f"{PREFIX}STORAGE_KEY and {PREFIX}STORAGE_SECRET belong together: set both")
+    for state in ("succeeded", "failed", "cancelled"):
+        if (getattr(settings, f"retention_{state}") or 0) > settings.retention:
+            raise SettingsError(
+                f"{PREFIX}RETENTION_{state.upper()} is longer than {PREFIX}RETENTION"
+                f" ({settings.retention:g} s), after which nothing of a job is left"
+            )
     if settings.lease < 2 * settings.heartbeat:
         raise SettingsError(
             f"{PREFIX}LEASE ({settings.lease} s) must be at least twice {PREFIX}HEARTBEAT"

@@ -1,8 +1,9 @@
 """Pruning the ledger and the storage of artifacts, by the retention of the settings."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -11,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from worker.contract import Retryable
+from worker.contract.kind import Kind
 from worker.contract.ports import Pruned
 from worker.ledger import audit, partitions, retention
 from worker.ledger.engines import Ledger
@@ -24,18 +26,28 @@ _FIRST = UUID(int=0)
 
 
 class LedgerPruner:
-    """Prunes the ledger first and then the storage, so that no record ever lacks its bytes."""
+    """Prunes the ledger first and then the storage, so that no record ever lacks its bytes.
 
-    def __init__(self, ledger: Ledger, storage: Storage, settings: Settings) -> None:
+    Args:
+        ledger: what is pruned.
+        storage: where the bytes of its artifacts are.
+        settings: how long things are kept.
+        kinds: those that may keep less of their jobs.
+    """
+
+    def __init__(
+        self, ledger: Ledger, storage: Storage, settings: Settings, kinds: Iterable[Kind[..., Any]] = ()
+    ) -> None:
         self._ledger = ledger
         self._storage = storage
         self._settings = settings
+        self._rules = _rules(settings, kinds)
 
     def prune(self, between: Callable[[Pruned], None]) -> Pruned:
         """See `worker.contract.ports.Pruner`."""
         total = Pruned()
         try:
-            pruning = _Pruning(self._ledger, self._storage, self._settings)
+            pruning = _Pruning(self._ledger, self._storage, self._settings, self._rules)
             for taken in pruning.batches():
                 total = _sum(total, taken)
                 between(total)
@@ -49,10 +61,13 @@ class LedgerPruner:
 class _Pruning:
     """One run, as a row of batches: each is committed before the next one begins."""
 
-    def __init__(self, ledger: Ledger, storage: Storage, settings: Settings) -> None:
+    def __init__(
+        self, ledger: Ledger, storage: Storage, settings: Settings, rules: Sequence[retention.Rule]
+    ) -> None:
         self._ledger = ledger
         self._storage = storage
         self._settings = settings
+        self._rules = rules
         self._in_batches = [_DEFAULT]
         with ledger.write() as connection:
             self._cutoff = retention.begin(connection, settings.retention)
@@ -71,6 +86,8 @@ class _Pruning:
         yield from self._left_artifacts()
         for partition in self._in_batches:
             yield from self._jobs_of(partition)
+        for partition in self._with_clearable():
+            yield from self._clear(partition)
         yield from self._uploads()
         yield from self._strays()
         yield from self._forgotten()
@@ -121,6 +138,29 @@ class _Pruning:
                 return
             after = ids[-1]
             yield Pruned(jobs=len(ids), artifacts=len(artifacts))
+
+    def _with_clearable(self) -> Iterator[str]:
+        """The partitions of jobs old enough for a rule; those past the retention are gone by now."""
+        if not self._rules:
+            return
+        with self._ledger.write() as connection:
+            newest = retention.begin(connection, min(rule.age for rule in self._rules))
+            days = partitions.days_before(connection, newest + timedelta(days=1))
+        yield from (_partition(day) for day in days)
+        yield _DEFAULT
+
+    def _clear(self, partition: str) -> Iterator[Pruned]:
+        after = _FIRST
+        while True:
+            with self._ledger.write() as connection:
+                retention.begin(connection)
+                ids = retention.clearable(connection, partition, self._rules, after, _BATCH)
+                artifacts = retention.clear_jobs(connection, ids)
+            self._delete_bytes(artifacts)
+            if not ids:
+                return
+            after = ids[-1]
+            yield Pruned(cleared=len(ids), artifacts=len(artifacts))
 
     def _uploads(self) -> Iterator[Pruned]:
         with self._ledger.write() as connection:
@@ -180,6 +220,18 @@ class _Pruning:
         if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
             raise error
         self.in_use.append(what)
+
+
+def _rules(settings: Settings, kinds: Iterable[Kind[..., Any]]) -> list[retention.Rule]:
+    """What is kept for less than the jobs themselves; where two rules fit a job, the shorter one holds."""
+    states = {
+        "succeeded": settings.retention_succeeded,
+        "failed": settings.retention_failed,
+        "cancelled": settings.retention_cancelled,
+    }
+    rules = [retention.Rule(age, state=state) for state, age in states.items() if age is not None]
+    rules += [retention.Rule(kind.retention, kind=kind.name) for kind in kinds if kind.retention is not None]
+    return [rule for rule in rules if rule.age < settings.retention]
 
 
 def _partition(day: date) -> str:

@@ -57,6 +57,9 @@ class Kind(Generic[P, R]):
     internal: bool = False  # the platform alone submits it
     operator: bool = False  # of clients, those with a key of the scope `operate` alone submit it
     short: bool = False  # so short that what surrounds it costs more: its jobs may travel in bundles
+    retention: float | None = (
+        None  # seconds for which what its jobs took and made is kept; None: as long as they
+    )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the handler."""
@@ -84,6 +87,7 @@ def kind(
     internal: bool = False,
     operator: bool = False,
     short: bool = False,
+    retention: float | None = None,
 ) -> Callable[[Callable[P, R]], Kind[P, R]]:
     """Declare the decorated handler as a kind of job.
 
@@ -101,6 +105,8 @@ def kind(
         operator: for what is not a client's own to see or do: submitting it needs a key with the scope
             `operate`.
         short: an attempt takes milliseconds, so a worker may take many of a backlog at once.
+        retention: seconds after its end for which a job's payload, result and artifacts are kept, where that
+            is less than the operator's settings say.
 
     Raises:
         KindError: the declaration contradicts itself.
@@ -126,6 +132,11 @@ def kind(
             f"is short, and has deadline={limit:g}: give it one of {LONGEST_SHORT:g} s at most, "
             "or do not call it short",
         )
+        _require(
+            retention is None or retention > 0,
+            name,
+            f"has retention={retention}: it needs a time above zero, or none at all",
+        )
         payload_type, ports, result_type = _signature(name, handler)
         return Kind(
             name=name,
@@ -141,6 +152,7 @@ def kind(
             internal=internal,
             operator=operator,
             short=short,
+            retention=retention,
         )
 
     return declare

@@ -1,11 +1,13 @@
 """Retention: the statements that take away what is past it.
 
 Whole days go by partition, everything else in small batches, each in a transaction of its own, so that
-pruning never holds up the work. The bytes of artifacts are deleted after the commit, by whoever calls.
+pruning never holds up the work. What a job took and made may go before it does. The bytes of artifacts are
+deleted after the commit, by whoever calls.
 """
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -137,8 +139,55 @@ def delete_jobs(connection: Connection, ids: Sequence[UUID]) -> list[UUID]:
     for table, key in partitions.PARTITIONED.items():
         delete = f"DELETE FROM {table} WHERE {key} = ANY(CAST(:ids AS uuid[]))"
         connection.execute(text(delete), words)
+    return _forget_artifacts(connection, ids)
+
+
+def _forget_artifacts(connection: Connection, ids: Sequence[UUID]) -> list[UUID]:
     artifacts = text("DELETE FROM artifacts WHERE job_id = ANY(CAST(:ids AS uuid[])) RETURNING id")
-    return list(connection.execute(artifacts, words).scalars())
+    return list(connection.execute(artifacts, {"ids": uuid_array(ids)}).scalars())
+
+
+class Rule(NamedTuple):
+    """How long what a job took and made is kept: jobs that ended in a state, or of a kind; None: any."""
+
+    age: float  # seconds since its end
+    state: str | None = None
+    kind: str | None = None
+
+
+def clearable(
+    connection: Connection, partition: str, rules: Sequence[Rule], after: UUID, limit: int
+) -> list[UUID]:
+    """The next finished jobs of a partition that a rule says to clear and that are not yet, by id, locked."""
+    past = text(f"""
+        SELECT id FROM {partition} AS job
+        WHERE id > :after AND payload IS NOT NULL AND state IN ('succeeded', 'failed', 'cancelled')
+          AND EXISTS (
+              SELECT FROM unnest(CAST(:ages AS float8[]), CAST(:states AS text[]), CAST(:kinds AS text[]))
+                  AS rule (age, state, kind)
+              WHERE job.finished_at < now() - rule.age * interval '1 second'
+                AND (rule.state IS NULL OR rule.state = job.state)
+                AND (rule.kind IS NULL OR rule.kind = job.kind))
+        ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+    """)
+    ages, states, kinds = (list(column) for column in zip(*rules, strict=True))
+    words = {"ages": ages, "states": states, "kinds": kinds, "after": after, "limit": limit}
+    return list(connection.execute(past, words).scalars())
+
+
+_CLEAR = text("""
+    UPDATE jobs SET payload = NULL, result = NULL, progress = NULL, checkpoint = NULL
+    WHERE id = ANY(CAST(:ids AS uuid[]))
+""")
+
+
+def clear_jobs(connection: Connection, ids: Sequence[UUID]) -> list[UUID]:
+    """Clear jobs of what they took and made; returns the ids of their artifacts, which are forgotten.
+
+    What happened to them stays: state, history and error.
+    """
+    connection.execute(_CLEAR, {"ids": uuid_array(ids)})
+    return _forget_artifacts(connection, ids)
 
 
 _FORGET = """

@@ -24,7 +24,7 @@ from tests.integration.ledger.situations import (
 )
 from tests.stalls import stalls
 from worker.adapters.upkeep import LedgerPruner
-from worker.contract import Cancelled, Retryable
+from worker.contract import UPKEEP, Cancelled, Context, Payload, Retryable, kind
 from worker.contract.ports import Pruned
 from worker.contract.states import State
 from worker.ledger import (
@@ -445,3 +445,69 @@ def test_without_a_ledger_another_attempt_is_worth_it(storage: Storage) -> None:
     away = Settings(database_url="postgresql://nobody@127.0.0.1:1/none", database_connect_timeout=1)
     with pytest.raises(Retryable, match="OperationalError"):
         prune(LedgerPruner(Ledger.open(away, "tests"), storage, away))
+
+
+def cleared(ledger: Ledger, *ids: UUID) -> list[bool]:
+    with ledger.write() as connection:
+        rows = [row(connection, job_id) for job_id in ids]
+    for found in rows:
+        assert (found["payload"] is None) == (found["result"] is None)
+    return [found["payload"] is None for found in rows]
+
+
+def ended_as(ledger: Ledger, how: State, ago: str, day: date = TODAY, **fields: object) -> UUID:
+    job_id = ended(ledger, day, ago, **fields)
+    with ledger.write() as connection:
+        change(connection, job_id, state=f"'{how}'")
+    return job_id
+
+
+def test_what_a_job_took_and_made_is_kept_for_as_long_as_the_settings_say_of_its_state(
+    ledger: Ledger, storage: Storage
+) -> None:
+    over = ended(ledger, TODAY, "61 minutes")
+    others = [
+        ended(ledger, TODAY, "59 minutes"),
+        ended_as(ledger, State.FAILED, "61 minutes"),
+        ended_as(ledger, State.CANCELLED, "10 days"),
+    ]
+    file, kept = store(ledger, storage, over), store(ledger, storage, others[0])
+    with ledger.write() as connection:
+        live = enqueue(connection)
+
+    rules = Settings(retention_succeeded=3600.0, retention_failed=7200.0)
+    assert prune(LedgerPruner(ledger, storage, rules)) == Pruned(cleared=1, artifacts=1)
+    assert cleared(ledger, over, *others) == [True, False, False, False]
+    assert [stored(storage, file), stored(storage, kept)] == [False, True]
+    with ledger.write() as connection:
+        assert state(connection, over) is State.SUCCEEDED
+        assert row(connection, live)["payload"] is not None
+    assert prune(LedgerPruner(ledger, storage, rules)) == Pruned()
+
+
+def test_a_kind_can_keep_less_than_the_settings_say(ledger: Ledger, storage: Storage) -> None:
+    @kind("test.brief", queue=UPKEEP, retention=60.0)
+    def brief(_payload: Payload, _ctx: Context) -> None:
+        """Leave nothing."""
+
+    over = ended_as(ledger, State.FAILED, "61 seconds", kind="test.brief")
+    fresh = ended(ledger, TODAY, "59 seconds", kind="test.brief")
+    other = ended(ledger, TODAY, "61 seconds")
+
+    pruner = LedgerPruner(ledger, storage, Settings(retention_succeeded=3600.0), [brief])
+    assert prune(pruner).cleared == 1
+    assert cleared(ledger, over, fresh, other) == [True, False, False]
+
+
+def test_a_job_that_was_cleared_cannot_run_again_and_goes_with_its_day(
+    ledger: Ledger, storage: Storage, old_day: date
+) -> None:
+    job_id = ended_as(ledger, State.FAILED, "2 days", old_day)
+    assert prune(LedgerPruner(ledger, storage, Settings(retention_failed=60.0))).cleared == 1
+    with ledger.write() as connection:
+        assert transitions.run_again(connection, job_id, "me") is None
+    assert known(ledger, job_id) == [True]
+    with ledger.write() as connection:
+        change(connection, job_id, finished_at="now() - interval '20 days'")
+    assert prune(LedgerPruner(ledger, storage, Settings(retention_failed=60.0))).jobs == 1
+    assert known(ledger, job_id) == [False]

@@ -274,3 +274,28 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, path: str, reason: 
 def test_a_value_and_a_file_for_it_contradict_each_other(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"^JOBYARD_HOME and JOBYARD_HOME_FILE are both set"):
         Settings.from_environment({"JOBYARD_HOME": "a", "JOBYARD_HOME_FILE": str(tmp_path)})
+
+
+def test_less_than_the_whole_job_is_not_kept_for_longer_than_the_job() -> None:
+    assert Settings.from_environment({"JOBYARD_RETENTION_FAILED": "86400"}).retention_failed == 86400
+    with pytest.raises(
+        SettingsError, match=r"^JOBYARD_RETENTION_FAILED is longer than JOBYARD_RETENTION \(60 s"
+    ):
+        Settings.from_environment({"JOBYARD_RETENTION_FAILED": "61", "JOBYARD_RETENTION": "60"})
+
+
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [("s3://jobyard", True), ("s3://jobyard/a/b", True), ("s3://u:p@jobyard", False), ("s3:///a", False)],
+)
+def test_a_bucket_is_named_without_a_login(url: str, good: bool) -> None:  # noqa: FBT001 - a parameter
+    if good:
+        assert Settings.from_environment({"JOBYARD_STORAGE_URL": url}).storage_url == url
+        return
+    with pytest.raises(SettingsError, match=r"^JOBYARD_STORAGE_URL: "):
+        Settings.from_environment({"JOBYARD_STORAGE_URL": url})
+
+
+def test_half_a_key_of_the_object_store_is_refused() -> None:
+    with pytest.raises(SettingsError, match="STORAGE_KEY and JOBYARD_STORAGE_SECRET belong together"):
+        Settings.from_environment({"JOBYARD_STORAGE_KEY": "k"})

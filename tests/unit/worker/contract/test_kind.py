@@ -73,6 +73,13 @@ def test_a_kind_may_say_otherwise() -> None:
     assert (declared.deadline, declared.max_attempts, declared.backoff) == (120.0, 1, backoff)
 
 
+def test_a_kind_may_keep_less_of_its_jobs() -> None:
+    assert kind("letter.send", queue=EMAIL)(send).retention is None
+    assert kind("letter.send", queue=EMAIL, retention=hours(1))(send).retention == 3600.0
+    with pytest.raises(KindError, match=r"^letter.send: has retention=0: it needs a time above zero"):
+        kind("letter.send", queue=EMAIL, retention=0)(send)
+
+
 def test_times_read_like_sentences() -> None:
     assert (seconds(5), minutes(2), hours(1.5)) == (5.0, 120.0, 5400.0)
 
