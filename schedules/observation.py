@@ -12,10 +12,9 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from schedules.metrics import Metrics
 from worker.contract.queues import Queue
-from worker.ledger import standing
+from worker.ledger import leases, queues
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
-from worker.ledger.standing import Standing
 from worker.settings import Settings
 
 EVERY = 5.0  # seconds
@@ -56,12 +55,23 @@ class Observation:
             return False
         self._next = self._clock() + EVERY
         self._look_at_disk()
-        with self._ledger.write() as connection:
-            seen = standing.read(connection, [queue.name for queue in self._queues], self._lease)
-        objectives = {queue.name: queue.objective for queue in self._queues}
-        for queue in seen:
-            self._gauges.stand(queue, objectives[queue.queue])
+        self._look_at_queues()
         return False
+
+    def _look_at_queues(self) -> None:
+        with self._ledger.write() as connection:
+            waiting = queues.waiting(connection, [queue.name for queue in self._queues])
+            running = queues.running(connection)
+            paused = queues.paused(connection)
+            workers = leases.consuming(connection, self._lease)
+        for queue in self._queues:
+            name = queue.name
+            self._gauges.depth.labels(name).set(waiting[name].depth)
+            self._gauges.age.labels(name).set(waiting[name].age)
+            self._gauges.running.labels(name).set(running.get(name, 0))
+            self._gauges.workers.labels(name).set(len(workers.get(name, ())))
+            self._gauges.paused.labels(name).set(name in paused)
+            self._gauges.objective.labels(name).set(queue.objective)
 
     def _look_at_disk(self) -> None:
         if self._home.exists():
@@ -71,34 +81,22 @@ class Observation:
 
 
 class _Gauges:
-    """The gauges of one beat."""
+    """What a beat shows."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
         self.size = self._gauge("home_size_bytes", "Size of the disk of JOBYARD_HOME")
         self.free = self._gauge("home_free_bytes", "Room on the disk of JOBYARD_HOME")
-        self._depth = self._gauge("queue_depth", f"Queued jobs, {standing.COUNTED} or so at most", "queue")
-        self._age = self._gauge(
+        self.depth = self._gauge("queue_depth", f"Queued jobs, {queues.COUNTED} at most", "queue")
+        self.age = self._gauge(
             "queue_oldest_waiting_seconds", "How long the oldest queued job has been due", "queue"
         )
-        self._running = self._gauge("queue_running", "Jobs that run", "queue")
-        self._workers = self._gauge("queue_workers", "Workers that consume it, by their leases", "queue")
-        self._paused = self._gauge("queue_paused", "1 while it is paused", "queue")
-        self._objective = self._gauge(
+        self.running = self._gauge("queue_running", "Jobs that run", "queue")
+        self.workers = self._gauge("queue_workers", "Workers that consume it, by their leases", "queue")
+        self.paused = self._gauge("queue_paused", "1 while it is paused", "queue")
+        self.objective = self._gauge(
             "queue_objective_seconds", "How long a job of it should wait at most", "queue"
         )
-
-    def stand(self, seen: Standing, objective: float) -> None:
-        """Show how a queue stands."""
-        for gauge, value in (
-            (self._depth, seen.depth),
-            (self._age, seen.age),
-            (self._running, seen.running),
-            (self._workers, seen.workers),
-            (self._paused, seen.paused),
-            (self._objective, objective),
-        ):
-            gauge.labels(seen.queue).set(value)
 
     def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
         return Gauge(f"jobyard_{name}", documentation, labels, registry=self._registry)

@@ -11,11 +11,13 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, text
 
+from worker.contract.states import Priority
 from worker.ledger.ids import floor_of, time_of
 from worker.ledger.rows import uuid_array
 
 COUNTED = 10_000  # jobs: what waits beyond them in a queue is not counted
 WINDOW = 60.0  # seconds over which rates are measured
+_HEAD = 20  # jobs of each lane: the first of them by id need not be the one that has been due for longest
 _NEWEST = 20_000  # accepted jobs that are looked at: where there are more in the window, it is shorter
 _SAMPLE = 2_000  # of the jobs whose attempts ended in the window
 
@@ -24,9 +26,7 @@ class Waiting(msgspec.Struct, frozen=True):
     """What waits in a queue."""
 
     depth: int  # queued jobs, `COUNTED` at most
-    oldest: (
-        datetime | None
-    )  # since when the oldest of them is due: of more, the oldest of those that are next
+    oldest: datetime | None  # since when the one is due that has waited for longest
     age: float  # seconds since then, by the ledger's clock
 
 
@@ -54,12 +54,21 @@ _PUBLISHED = "state = 'queued' AND published_at IS NOT NULL AND queue ="
 _AS_DISPATCHED = "ORDER BY wants_alone, priority DESC, id"
 _AS_PUBLISHED = "ORDER BY published_at"
 
+# What is counted may all be of a high priority: the oldest of another stands at the head of its own lane.
 _WAITING = text(f"""
     SELECT name, least(found, :counted) AS depth, oldest, extract(epoch FROM now() - oldest) AS age
     FROM unnest(CAST(:queues AS text[])) AS wanted (name), LATERAL (
-        SELECT count(*) AS found, min(due_at) AS oldest FROM (
-            (SELECT due_at FROM jobs WHERE {_UNPUBLISHED} name {_AS_DISPATCHED} LIMIT :counted)
-            UNION ALL (SELECT due_at FROM jobs WHERE {_PUBLISHED} name {_AS_PUBLISHED} LIMIT :counted)
+        SELECT count(*) FILTER (WHERE counted) AS found, min(due_at) AS oldest FROM (
+            (SELECT due_at, true AS counted FROM jobs
+             WHERE {_UNPUBLISHED} name {_AS_DISPATCHED} LIMIT :counted)
+            UNION ALL
+            (SELECT due_at, true FROM jobs WHERE {_PUBLISHED} name {_AS_PUBLISHED} LIMIT :counted)
+            UNION ALL
+            SELECT head.due_at, false
+            FROM unnest(ARRAY[false, true]) AS lane (alone), unnest(CAST(:ranks AS int[])) AS rank, LATERAL (
+                SELECT due_at FROM jobs
+                WHERE {_UNPUBLISHED} name AND wants_alone = lane.alone AND priority = rank
+                ORDER BY id LIMIT :head) head
         ) AS first) waiting
 """)
 
@@ -67,7 +76,8 @@ _WAITING = text(f"""
 def waiting(connection: Connection, queues: Collection[str]) -> dict[str, Waiting]:
     """How much waits in each of these queues, and since when."""
     connection.execute(_BY_INDEX)
-    rows = connection.execute(_WAITING, {"queues": list(queues), "counted": COUNTED})
+    words = {"queues": list(queues), "counted": COUNTED, "head": _HEAD}
+    rows = connection.execute(_WAITING, words | {"ranks": [priority.rank for priority in Priority]})
     return {row.name: Waiting(row.depth, row.oldest, max(0.0, float(row.age or 0))) for row in rows}
 
 

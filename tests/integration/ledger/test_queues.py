@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from tests.integration.ledger.situations import change, claim, claimed, enqueue, finish, row
-from worker.contract.states import State
+from worker.contract.states import Priority, State
 from worker.ledger import leases, messages, queues
 from worker.ledger.engines import Ledger
 
@@ -33,11 +33,26 @@ def test_a_backlog_is_counted_up_to_a_bound(connection: Connection, monkeypatch:
     assert queues.waiting(connection, ["web"])["web"].depth == 3
 
 
+@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("priority", Priority)
+def test_a_backlog_beyond_the_bound_hides_no_job_that_has_been_due_for_longer(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, priority: Priority, *, published: bool
+) -> None:
+    monkeypatch.setattr(queues, "COUNTED", 1)
+    for each in (Priority.HIGH, Priority.HIGH, priority):  # the first is scheduled for now, say
+        enqueue(connection, priority=each)
+    old = enqueue(connection, priority=priority, published=published)
+    change(connection, old, due_at="now() - interval '90 seconds'")
+    assert round(queues.waiting(connection, ["web"])["web"].age) == 90
+
+
 @pytest.mark.parametrize("statement", [queues._WAITING, *queues._PICK, queues._COUNT])
 def test_what_waits_is_read_from_its_index_in_order(connection: Connection, statement: object) -> None:
     words = {
         "queues": ["web", "email"],
         "counted": 10,
+        "head": 5,
+        "ranks": [priority.rank for priority in Priority],
         "queue": "web",
         "until": datetime.now(UTC),
         "limit": 10,
