@@ -1,6 +1,7 @@
 """Rules, dashboards and runbooks speak of what there is."""
 
 import re
+from pathlib import Path
 
 import click
 import msgspec
@@ -87,9 +88,9 @@ def test_prometheus_asks_every_role_that_has_metrics() -> None:
     }
 
 
-@pytest.mark.parametrize("name", RUNBOOKS)
-def test_a_runbook_names_commands_that_there_are(name: str) -> None:
-    told = re.findall(r"\bjobyard((?: [a-z][a-z-]*)+)((?: --[a-z-]+)*)", RUNBOOKS[name])
+@pytest.mark.parametrize("page", sorted((OPS / "runbooks").glob("*.md")), ids=lambda page: page.stem)
+def test_a_runbook_names_commands_that_there_are(page: Path) -> None:
+    told = re.findall(r"(?<![=\w])jobyard((?: [a-z][a-z-]*)+)((?: --[a-z-]+)*)", page.read_text())
     for words, options in told:
         command: click.Command = main
         for word in words.split():
