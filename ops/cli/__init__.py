@@ -29,6 +29,7 @@ COMMANDS = MappingProxyType(
         "webhooks": "webhooks",
         "jobs": "jobs",
         "batches": "batches",
+        "artifacts": "artifacts",
         "mail": "mail",
         "migrate": "schema",
         "api": "roles",
