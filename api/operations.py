@@ -45,6 +45,7 @@ _MORE_THAN_MAY_LIVE = "or these are more jobs than a client may have at once (`m
 _AGAIN = "What is run again keeps its id, and has no `expires_at` any more."
 _NO_JOB = "This client has no such job (`no-such-job`)."
 _NO_BATCH = "This client has no such batch (`no-such-batch`)."
+_NO_ARTIFACT = "This client has no such artifact (`no-such-artifact`)."
 _UNFIT = (
     "A field cannot be accepted or the filter is empty (`invalid-fields`), or it takes too long to look for"
     " (`list-too-slow`)"
@@ -52,7 +53,7 @@ _UNFIT = (
 _ACT_PROBLEMS = {422: f"{_UNFIT}."}
 _FILE = {200: ("The file.", None), 206: ("The part that was asked for.", None), 304: ("Unchanged.", None)}
 _FILE_PROBLEMS = {
-    404: "This client has no such artifact (`no-such-artifact`).",
+    404: _NO_ARTIFACT,
     416: "The range begins behind the end.",
 }
 
@@ -211,7 +212,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             problems={
                 413: "The file is larger than one may be, or than all that a client may keep.",
                 415: "The body has a content coding, or is a form with the file inside.",
-                429: "Too many requests with this key, or its client keeps too many uploads"
+                429: "Too many requests with this key (`rate-limited`), or its client keeps too many uploads"
                 " (`too-many-uploads`).",
             },
             query=UploadQuery,
@@ -232,7 +233,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             description="A job that names it in its payload and has not read it yet will fail.",
             answers={204: ("Deleted.", None)},
             problems={
-                404: "This client has no such artifact.",
+                404: _NO_ARTIFACT,
                 409: "A job made it, and it goes with its job.",
             },
         ),
