@@ -26,7 +26,7 @@ MEDIA_TYPE = "application/problem+json"
 
 # What Falcon raises without a word about it.
 _ADVICE = {
-    404: "there is nothing at this path; GET /openapi.json lists what there is",
+    404: "there is nothing at this path; GET /openapi.json lists what there is, and /docs shows it",
     405: "this resource does not know the method; `Allow` lists those that it knows",
 }
 

@@ -77,7 +77,7 @@ def pruned_is_conflict(noun: str) -> Iterator[None]:
 def _reused() -> Problem:
     return Problem(
         422,
-        "this Idempotency-Key was used with another request before",
+        "this Idempotency-Key was used with another request before; take a new one for each request",
         code="idempotency-key-reused",
     )
 

@@ -56,6 +56,7 @@ _NO_QUEUE = "There is no such queue (`no-such-queue`)."
 _OF_A_FILE = "A file says what it is (`schedule-of-file`)"
 _NAME_HELD = "another schedule of the client has this name (`schedule-name-held`)"
 _SWITCHED = "The schedule as it is now; it may have been so before."
+_NO_ARTIFACT = "This client has no such artifact (`no-such-artifact`)."
 _UNFIT = (
     "A field cannot be accepted or the filter is empty (`invalid-fields`), or it takes too long to look for"
     " (`list-too-slow`)"
@@ -63,7 +64,7 @@ _UNFIT = (
 _ACT_PROBLEMS = {422: f"{_UNFIT}."}
 _FILE = {200: ("The file.", None), 206: ("The part that was asked for.", None), 304: ("Unchanged.", None)}
 _FILE_PROBLEMS = {
-    404: "This client has no such artifact (`no-such-artifact`).",
+    404: _NO_ARTIFACT,
     416: "The range begins behind the end.",
 }
 
@@ -222,7 +223,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             problems={
                 413: "The file is larger than one may be, or than all that a client may keep.",
                 415: "The body has a content coding, or is a form with the file inside.",
-                429: "Too many requests with this key, or its client keeps too many uploads"
+                429: "Too many requests with this key (`rate-limited`), or its client keeps too many uploads"
                 " (`too-many-uploads`).",
             },
             query=UploadQuery,
@@ -243,7 +244,7 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             description="A job that names it in its payload and has not read it yet will fail.",
             answers={204: ("Deleted.", None)},
             problems={
-                404: "This client has no such artifact.",
+                404: _NO_ARTIFACT,
                 409: "A job made it, and it goes with its job.",
             },
         ),

@@ -413,7 +413,8 @@ def _job_id(place: int, word: str) -> UUID:
     try:
         return UUID(word)
     except ValueError:
-        raise Refused(f"after[{place}]", "is neither the id of a job nor a name in this batch") from None
+        problem = "is neither the id of a job nor the name of one in the same batch"
+        raise Refused(f"after[{place}]", problem) from None
 
 
 def _printable(text: str) -> str:

@@ -31,6 +31,7 @@ COMMANDS = MappingProxyType(
         "webhooks": "webhooks",
         "jobs": "jobs",
         "batches": "batches",
+        "artifacts": "artifacts",
         "schedules": "schedules",
         "queues": "queues",
         "top": "top",

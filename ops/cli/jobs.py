@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -82,18 +83,41 @@ def show(job_id: Any) -> None:
         _show(client.job(str(job_id)))
 
 
-@jobs.command("list")
-@click.option("--state", type=click.Choice(_STATES))
-@click.option("--kind")
-@click.option("--queue")
-@click.option("--tag")
-@click.option("--error-type", help="As `jobs failures` shows it.")
-@click.option("--client", help="Of this client, or '*' for everybody: keys with the scope operate.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
-def list_jobs(limit: int, **wanted: str | None) -> None:
-    """List jobs, newest first."""
+@jobs.command()
+@click.argument("job_id", type=click.UUID)
+@click.argument("name")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Unset: NAME, in this folder.")
+def artifact(job_id: Any, name: str, out: Path | None) -> None:
+    """Download the file NAME that a job made."""
+    target = out or Path(Path(name).name)
     with open_client() as client:
-        print_jobs(client.jobs(limit, **{name: value for name, value in wanted.items() if value}))
+        client.download(str(job_id), name, target)
+    click.echo(f"{target}: {target.stat().st_size} bytes")
+
+
+@jobs.command("list")
+@click.option("--state", type=click.Choice(_STATES), help="Only jobs in this state.")
+@click.option("--kind", help="Only jobs of this kind.")
+@click.option("--queue", help="Only jobs of this queue.")
+@click.option("--tag", help="Only jobs with this tag.")
+@click.option("--batch", type=click.UUID, help="Only jobs of the batch with this id.")
+@click.option("--error-type", help="Only jobs that failed with this, as `jobs failures` shows it.")
+@click.option("--client", help="Jobs of this client, or '*' for everybody: keys with the scope operate.")
+@click.option("--created-after", help="Only jobs accepted then or later (RFC 3339: 2027-01-31T08:00:00Z).")
+@click.option("--created-before", help="Only jobs accepted before this time.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most."
+)
+def list_jobs(limit: int, **wanted: object) -> None:
+    """List jobs, newest first."""
+    given = {name: str(value) for name, value in wanted.items() if value}
+    with open_client() as client:
+        found = list(client.jobs(limit + 1, **given))
+    print_jobs(found[:limit])
+    if len(found) > limit:
+        click.echo(
+            f"there are more than these {limit}: give a larger --limit, or a narrower filter", err=True
+        )
 
 
 def print_jobs(found: Iterable[Job]) -> None:

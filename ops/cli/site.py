@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 import click
@@ -75,10 +76,25 @@ def open_client() -> Iterator[Client]:
         )
     key = settings.api_key or _key_of(Path(status.key_file) if status else None)
     try:
-        with Client(url, key) as client:
+        with _client(url, key) as client:
             yield client
-    except (Unreachable, ApiError) as error:
+    except ApiError as error:
+        raise click.ClickException(_told(error)) from None
+    except Unreachable as error:
         raise click.ClickException(str(error)) from None
+
+
+def _client(url: str, key: str) -> Client:
+    try:
+        return Client(url, key)
+    except ValueError as error:
+        raise click.ClickException(f"JOBYARD_API_URL: {error}") from None
+
+
+def _told(error: ApiError) -> str:
+    if error.status != HTTPStatus.UNAUTHORIZED:
+        return str(error)
+    return f"{error}: look at JOBYARD_API_KEY (`jobyard keys add CLIENT` makes a key)"
 
 
 def _key_of(path: Path | None) -> str:

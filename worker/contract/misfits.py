@@ -65,7 +65,9 @@ def misfit(error: msgspec.ValidationError, root: object) -> Misfit:
     found = _WHERE.fullmatch(where[:_LONGEST])
     reason = shortened(reason if found else str(error))
     place = found[1] if found else ""
-    named = _WHICH.fullmatch(reason) or _SAID.match(reason)
+    if said := _SAID.match(reason):
+        return Misfit(f"{place}.{said[1]}", reason[said.end() :])
+    named = _WHICH.fullmatch(reason)
     return Misfit(place + (f".{named[1]}" if named else ""), _told(reason, reach(root, steps_of(place))))
 
 

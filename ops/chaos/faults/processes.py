@@ -11,6 +11,7 @@ from ops.chaos.faults.fault import Harm, Lane, Missed, fault
 from ops.chaos.rig import SECOND_BEAT, Rig
 
 _LONGER_THAN_A_LEASE = (9.0, 13.0)  # seconds
+_THROUGH_OUTAGES = 300.0  # seconds that a platform gets to come up while the ledger goes away now and then
 
 
 @fault(Lane.PROCESSES, weight=5)
@@ -68,7 +69,7 @@ def supervisor_killed(rig: Rig, _dice: Random) -> Iterator[Harm]:
     everybody = [process.pid for process in rig.crew.everybody() if process.pid not in beside]
     rig.supervisor.kill()
     yield Harm("supervisor", killed=tuple(everybody))
-    rig.settle()
+    rig.settle(_THROUGH_OUTAGES)
 
 
 @fault(Lane.PROCESSES, weight=4)

@@ -107,7 +107,7 @@ def test_jobs_of_a_batch_come_after_one_another_by_name(caller: Caller) -> None:
         ([named("a", "a")], "jobs[0].after", "a after a"),
         ([HELLO, named("a", "c"), named("b", "a"), named("c", "b")], "jobs[1].after", "goes round"),
         ([named("a"), named("a")], "jobs[1].name", "another job of this batch is called 'a' too"),
-        ([named("a", "b")], "jobs[0].after[0]", "neither the id of a job nor a name"),
+        ([named("a", "b")], "jobs[0].after[0]", "neither the id of a job nor the name"),
     ],
 )
 def test_a_chain_that_cannot_be_is_refused(

@@ -1,7 +1,8 @@
 """`jobyard jobs` and `jobyard batches` against an API: a user's words, and what becomes of them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ def jobyard(server: Server, key: str, tmp_path: Path) -> Jobyard:
         "JOBYARD_HOME": str(tmp_path),
     }
 
-    def run(*words: str, given: str | None = None) -> Result:
-        return CliRunner().invoke(main, words, env=environ, input=given)
+    def run(*words: str, given: str | None = None, env: Mapping[str, str] | None = None) -> Result:
+        return CliRunner().invoke(main, words, env=environ | dict(env or {}), input=given)
 
     return run
 
@@ -171,3 +172,42 @@ def test_what_is_wrong_with_a_file_is_said(jobyard: Jobyard, text: str, said: st
     result = jobyard("batches", "submit", "-", given=text)
     assert result.exit_code == 1
     assert said in result.output
+
+
+def test_a_list_says_when_there_are_more_and_knows_batches_and_times(
+    jobyard: Jobyard, submitted: Callable[..., dict[str, Any]]
+) -> None:
+    jobs = [submitted("--tag", "crowd") for _ in range(3)]
+    short = jobyard("jobs", "list", "--tag", "crowd", "--limit", "2")
+    assert [job["id"] in short.stdout for job in jobs] == [False, True, True]
+    assert "there are more than these 2" in short.stderr
+    before = str(datetime.fromisoformat(jobs[0]["created_at"]) - timedelta(minutes=1)).replace(" ", "T")
+    whole = jobyard("jobs", "list", "--tag", "crowd", "--limit", "3", "--created-after", before)
+    assert all(job["id"] in whole.stdout for job in jobs)
+    assert not whole.stderr
+    none = jobyard("jobs", "list", "--tag", "crowd", "--created-before", before)
+    assert not any(job["id"] in none.stdout for job in jobs)
+    assert jobs[0]["id"] not in jobyard("jobs", "list", "--batch", jobs[0]["id"]).stdout
+
+
+def test_a_file_goes_up_and_one_that_is_not_there_is_said_so(
+    jobyard: Jobyard, submitted: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "rain.csv").write_text("day,rain\n")
+    stored = shown(jobyard("artifacts", "upload", str(tmp_path / "rain.csv")))
+    assert (stored["name"], stored["content_type"], stored["size"]) == ("rain.csv", "text/csv", 9)
+    assert jobyard("artifacts", "delete", stored["id"]).exit_code == 0
+    out = tmp_path / "body"
+    missing = jobyard("jobs", "artifact", submitted()["id"], "body", "--out", str(out))
+    assert missing.exit_code == 1
+    assert "there is no such artifact" in missing.stderr
+    assert not out.exists()
+
+
+def test_a_refused_key_and_a_url_without_a_scheme_name_their_settings(
+    jobyard: Jobyard,
+) -> None:
+    refused = jobyard("jobs", "list", env={"JOBYARD_API_KEY": "jy_no"})
+    assert "JOBYARD_API_KEY" in refused.stderr
+    bad = jobyard("jobs", "list", env={"JOBYARD_API_URL": "127.0.0.1:8080"})
+    assert "JOBYARD_API_URL: the API's URL begins with http://" in bad.stderr

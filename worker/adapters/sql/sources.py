@@ -30,7 +30,8 @@ class Sources:
         """
         source = self._definitions.sources.get(name)
         if source is None:
-            raise Fatal(f"there is no data source {name!r}")
+            known = ", ".join(sorted(self._definitions.sources)) or "none"
+            raise Fatal(f"there is no data source {name!r}; there are: {known}")
         return source
 
     @contextmanager

@@ -25,7 +25,8 @@ class JinjaTemplates:
         """Fill in a template; see `Templates`."""
         template = self._definitions.templates.get(name)
         if template is None:
-            raise Fatal(f"there is no template {name!r}")
+            known = ", ".join(sorted(self._definitions.templates)) or "none"
+            raise Fatal(f"there is no template {name!r}; there are: {known}")
         try:
             values = bind(template.parameters, variables)
         except ParameterError as error:

@@ -107,6 +107,11 @@ def test_what_there_would_be_is_said_behind_a_long_value_too() -> None:
     assert reason.endswith("…; allowed are: 3, left, right")
 
 
+def test_a_field_that_a_payload_names_itself_is_named_once() -> None:
+    error = msgspec.ValidationError("url: must be absolute - at `$.pages[0]`")
+    assert misfit(error, Whole) == Misfit(".pages[0].url", "must be absolute")
+
+
 def test_a_path_through_unions_of_themselves_costs_no_time() -> None:
     deep: dict[str, Any] = {"type": "Left", "x": 1}
     for _ in range(50):
