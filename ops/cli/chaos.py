@@ -10,9 +10,11 @@ from rich.console import Console
 from ops.chaos import run as chaos_run
 from ops.chaos.carrier import Carrier
 from ops.chaos.faults import FAULTS
+from ops.chaos.measure import firings as fired
 from ops.chaos.measure import run as measured
 from ops.chaos.measure.bench import TooSlow
 from ops.chaos.measure.claim import table
+from ops.chaos.measure.fired import table as firings_table
 from ops.chaos.report import tables
 from ops.chaos.rig import NotUp
 from ops.cli.environment import read_settings
@@ -126,6 +128,30 @@ def measure(*, rounds: int, queued: int, away: tuple[float, ...], out: Path | No
     console.print(table(claims))
     console.print(f"figures, histories and logs: {folder}", soft_wrap=True, highlight=False)
     sys.exit(0 if all(claim.met for claim in claims) else 1)
+
+
+@chaos.command()
+@click.option("--minutes", type=click.IntRange(1, 24 * 60), default=10, show_default=True)
+@click.option("--schedules", type=click.IntRange(1, 1000), default=200, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="For figures, journal and logs; unset: HOME-chaos/firings.",
+)
+def firings(*, minutes: int, schedules: int, out: Path | None) -> None:
+    """Kill two beats in turn under many schedules, on a platform of its own, and count what fired.
+
+    Exit status 1 where a firing is missing or double.
+    """
+    console = Console()
+    folder = _empty(out or _default("firings"), fired.FOUND)
+    try:
+        found = fired.run(minutes, schedules, folder, console.print)
+    except (NotUp, ServerError) as error:
+        raise click.ClickException(str(error)) from None
+    console.print(firings_table(found))
+    console.print(f"figures, journal and logs: {folder}", soft_wrap=True, highlight=False)
+    sys.exit(0 if found.right else 1)
 
 
 def _chosen(words: str, carrier: Carrier) -> tuple[str, ...]:
