@@ -210,4 +210,11 @@ def test_a_refused_key_and_a_url_without_a_scheme_name_their_settings(
     refused = jobyard("jobs", "list", env={"JOBYARD_API_KEY": "jy_no"})
     assert "JOBYARD_API_KEY" in refused.stderr
     bad = jobyard("jobs", "list", env={"JOBYARD_API_URL": "127.0.0.1:8080"})
-    assert "JOBYARD_API_URL: the API's URL begins with http://" in bad.stderr
+    assert "the API's URL is like http://" in bad.stderr
+    assert "JOBYARD_API_URL" in bad.stderr
+    pasted = jobyard("jobs", "list", env={"JOBYARD_API_KEY": "jy_no\n"})
+    assert (pasted.exit_code, "JOBYARD_API_KEY" in pasted.stderr, "jy_no" in pasted.output) == (
+        1,
+        True,
+        False,
+    )
