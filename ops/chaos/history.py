@@ -138,3 +138,27 @@ def read(files: Iterable[Path]) -> Iterator[AnyEvent]:
     """
     events = [_DECODER.decode(line) for file in files for line in file.read_bytes().splitlines()]
     return iter(sorted(events, key=lambda event: event.at))
+
+
+class Follower:
+    """Reads a journal as it grows, each event once, so that looking costs the same however long it is.
+
+    Args:
+        file: the journal.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._offset = 0  # bytes
+
+    def more(self) -> list[AnyEvent]:
+        """The events since the last look, in the order in which they were noted.
+
+        Raises:
+            msgspec.MsgspecError: a line is no event.
+        """
+        with self._file.open("rb") as journal:
+            journal.seek(self._offset)
+            whole = journal.read().rpartition(b"\n")[0]  # somebody may be writing what follows
+        self._offset += len(whole) + 1 if whole else 0
+        return [_DECODER.decode(line) for line in whole.splitlines()]

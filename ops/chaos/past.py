@@ -37,9 +37,13 @@ class Run(msgspec.Struct):
 
 
 class Past:
-    """The events, sorted by what they are about."""
+    """The events, sorted by what they are about.
 
-    def __init__(self, events: Iterable[AnyEvent]) -> None:
+    Args:
+        events: by their time.
+    """
+
+    def __init__(self, events: Iterable[AnyEvent] = ()) -> None:
         self.submissions: dict[str, list[Submitted]] = defaultdict(list)  # by key
         self.runs: dict[str, Run] = {}
         self.runs_of: dict[str, list[Run]] = defaultdict(list)  # by job
@@ -48,6 +52,10 @@ class Past:
         self.told: list[Told] = []
         self.died: list[Died] = []
         self.reads: dict[str, Read] = {}
+        self.add(events)
+
+    def add(self, events: Iterable[AnyEvent]) -> None:
+        """Take later events in; to be done before the properties are read."""
         for event in events:
             self._take(event)
 

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from ops.chaos.api import Api
-from ops.chaos.history import Journal, read
+from ops.chaos.history import Follower, Journal
 from ops.chaos.past import Past, Run
 from ops.chaos.rig import Rig
 
@@ -41,6 +41,8 @@ class Bench:
         self.runs_file = folder / "runs.jsonl"
         with closing(Journal(self.runs_file)):
             pass
+        self._follower = Follower(self.runs_file)
+        self._past = Past()
         self._folder = folder
         self._numbers = count()
         self._pace = _FIRST_PACE
@@ -91,7 +93,8 @@ class Bench:
 
     def runs(self) -> Mapping[str, Sequence[Run]]:
         """The runs of each job so far, the first one first."""
-        return Past(read([self.runs_file])).runs_of
+        self._past.add(self._follower.more())
+        return self._past.runs_of
 
     def await_done(self, jobs: Collection[str], patience: float) -> Mapping[str, Sequence[Run]]:
         """The runs, once every one of these jobs came to its end.
@@ -100,9 +103,10 @@ class Bench:
             TooSlow: some did not within `patience` seconds.
         """
         give_up_at = time.monotonic() + patience
+        left = list(jobs)
         while True:
             runs = self.runs()
-            left = [job for job in jobs if not any(run.done for run in runs.get(job, ()))]
+            left = [job for job in left if not any(run.done for run in runs.get(job, ()))]
             if not left:
                 return runs
             if time.monotonic() > give_up_at:

@@ -3,7 +3,7 @@
 from multiprocessing import get_context
 from pathlib import Path
 
-from ops.chaos.history import Alive, Done, Journal, read
+from ops.chaos.history import Alive, Done, Follower, Journal, read
 
 
 def _write(path: Path, run: str, count: int) -> None:
@@ -34,3 +34,19 @@ def test_events_of_several_journals_come_in_the_order_of_time(tmp_path: Path) ->
 def test_a_journal_is_its_owners_alone(tmp_path: Path) -> None:
     Journal(tmp_path / "j").close()
     assert (tmp_path / "j").stat().st_mode & 0o077 == 0
+
+
+def test_a_follower_gives_each_event_once_and_half_a_line_when_it_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "j"
+    journal = Journal(file)
+    journal.note(Alive(at=1.0, run="a"))
+    follower = Follower(file)
+    line = b'{"event":"done","at":2.0,"run":"a"}\n'
+    with file.open("ab", buffering=0) as writer:
+        writer.write(line[:10])
+        first = follower.more()
+        writer.write(line[10:])
+        second = follower.more()
+    assert [event.at for event in first] == [1.0]
+    assert [event.at for event in second] == [2.0]
+    assert follower.more() == []
