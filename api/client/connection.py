@@ -100,6 +100,11 @@ class Unreachable(Exception):  # noqa: N818 - a condition that callers expect
         )
 
 
+class _FieldError(msgspec.Struct, frozen=True):
+    field: str
+    reason: str
+
+
 class ApiError(Exception):
     """The API refused a request.
 
@@ -113,8 +118,17 @@ class ApiError(Exception):
         self.status = status
         self.problem = problem
         self.retry_after = int(retry_after) if retry_after and retry_after.isdecimal() else None
-        details = "; ".join(f"{item['field']}: {item['reason']}" for item in problem.get("errors", ()))
-        super().__init__(details or problem.get("detail") or problem.get("title") or f"HTTP {status}")
+        told = _details(problem.get("errors")) or problem.get("detail") or problem.get("title")
+        super().__init__(told or f"HTTP {status}")
+
+
+def _details(errors: object) -> str:
+    """What is wrong with each field; nothing where a server on the way means other things by `errors`."""
+    try:
+        known = msgspec.convert(errors, list[_FieldError])
+    except msgspec.ValidationError:
+        return ""
+    return "; ".join(f"{error.field}: {error.reason}" for error in known)
 
 
 class Connection:

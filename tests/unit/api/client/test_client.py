@@ -163,6 +163,12 @@ def test_a_refusal_names_the_fields(site: Site, client: Client) -> None:
     assert (refused.value.status, refused.value.retry_after) == (422, 0)
 
 
+def test_a_refusal_of_another_server_on_the_way_is_told_in_its_words(site: Site, client: Client) -> None:
+    site.answers = [problem(403, detail="not from here", errors=["blocked"])]
+    with pytest.raises(ApiError, match="not from here"):
+        client.submit("web.fetch", {"url": "x"})
+
+
 def test_who_waits_asks_again_until_the_end(site: Site, client: Client) -> None:
     running = JOB | {"state": "running"}
     site.answers = [good(running, 202), good(running), good()]
