@@ -400,7 +400,7 @@ def test_without_a_good_key_a_client_fires_nothing_and_is_told_why(ledger: Ledge
     ("rights", "scopes", "fires"),
     [
         (None, ["submit"], True),
-        (["upkeep.*"], ["submit"], True),
+        (["web.*"], ["submit"], True),
         (["email.*"], ["submit"], False),
         (None, ["read"], False),
     ],
@@ -408,7 +408,7 @@ def test_without_a_good_key_a_client_fires_nothing_and_is_told_why(ledger: Ledge
 def test_it_fires_while_any_key_of_its_client_may_submit_the_kind(
     ledger: Ledger, rights: list[str] | None, scopes: list[str], *, fires: bool
 ) -> None:
-    stored = due_once(ledger)
+    stored = due_once(ledger, kind="web.fetch", payload={"url": "https://example.com/"})
     key_of(ledger, stored, Rights.of(rights) if rights else None, *scopes)
 
     tick(ledger)
