@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from schedules import turn
 from schedules.files import CLIENT, Files
-from schedules.firing import BATCH, Firing
+from schedules.firing import BATCH, MOST_FIRINGS, Firing
 from schedules.metrics import Metrics
 from worker import catalog
 from worker.contract import Rights, Scopes
@@ -268,6 +268,20 @@ def test_a_thousand_that_are_due_at_once_are_fired_in_a_few_transactions(ledger:
             FOR UPDATE SKIP LOCKED
         """)
         assert "client_schedules_due" in str(plan.scalars().all())
+
+
+def test_what_a_long_outage_left_is_fired_in_transactions_of_bounded_size(ledger: Ledger) -> None:
+    missed = [given(ledger, "10 minutes", f"s{number}", missed="all", limit=500) for number in range(6)]
+    part = beat(ledger)
+    sizes = []
+    more = True
+    while more:
+        before = made(ledger)
+        more = tick(ledger, part)
+        sizes.append(made(ledger) - before)
+
+    assert max(sizes) <= MOST_FIRINGS + 500
+    assert all(len(history(ledger, stored)) >= 500 for stored in missed)
 
 
 def test_a_single_time_fires_once_and_is_over(ledger: Ledger) -> None:
