@@ -1,15 +1,17 @@
 """Schedules as clients save, read, change and run them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
-from falcon.testing import Result
+from falcon.testing import Result, TestClient
 from sqlalchemy import text
 
 import api.scheduling
+from api.app import Deps, create_app
 from schedules.files import CLIENT, Files
 from schedules.firing import Firing
 from schedules.metrics import Metrics
@@ -73,6 +75,16 @@ def test_a_schedule_is_saved_and_read_with_its_next_five_fire_times(caller: Call
     assert times == sorted(times)
     assert {time.hour for time in times} <= {7, 8}
     assert shown.json["next_fire_at"] == shown.json["next_fire_times"][0]
+
+
+def test_a_schedule_is_small_however_large_a_job_may_be(deps: Deps, caller: Caller) -> None:
+    settings = msgspec.structs.replace(deps.settings, api_max_body=1_000_000)
+    http = TestClient(create_app(replace(deps, settings=settings)))
+    patient = Caller(http, caller.client, caller.key)
+
+    large = DAILY | {"payload": {"name": "x" * 66_000}}
+    assert create(patient, large).status_code == 413
+    assert send(patient, "PUT", path_of(created(caller)), large).status_code == 413
 
 
 def test_what_a_client_has_already_is_304(caller: Caller) -> None:
