@@ -125,6 +125,19 @@ def test_schedules_that_no_key_allows_any_more(settings: Settings, ledger: Ledge
     assert about(settings, "schedules of ada") == ""
 
 
+def test_schedules_whose_kind_is_no_more_are_told(settings: Settings, ledger: Ledger) -> None:
+    saved(ledger, "orphan")
+    with ledger.write() as connection:
+        connection.exec_driver_sql("""
+            UPDATE client_schedules SET definition = '{"kind": "web.gone", "every": 3600}'
+            WHERE name = 'orphan'
+        """)
+
+    said = about(settings, "schedules of ada")
+    assert "1 of web.gone make no jobs: kind: there is no kind 'web.gone'" in said
+    assert said.endswith("; change or delete them")
+
+
 def saved(ledger: Ledger, name: str) -> UUID:
     """A schedule of a client with a key; whose it is."""
     with ledger.write() as connection:
