@@ -218,7 +218,11 @@ _SYNC = text("""
     WHERE NOT s.from_file OR CAST(s.definition AS text) <> CAST(excluded.definition AS text)
 """)
 
-_FORGET = text("DELETE FROM client_schedules WHERE from_file AND name <> ALL(CAST(:names AS text[]))")
+# Of the version before too, or a file that comes back months later would owe all that time.
+_FORGET = text("""
+    WITH of_version_before AS (DELETE FROM schedules WHERE name <> ALL(CAST(:names AS text[])))
+    DELETE FROM client_schedules WHERE from_file AND name <> ALL(CAST(:names AS text[]))
+""")
 
 
 def sync(connection: Connection, client_id: UUID, files: Mapping[str, str]) -> None:

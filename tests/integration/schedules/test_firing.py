@@ -511,6 +511,17 @@ def test_a_file_that_is_gone_fires_no_more(ledger: Ledger) -> None:
     assert of_file(ledger, "other")
 
 
+def test_a_file_that_comes_back_owes_nothing_for_the_time_before(ledger: Ledger) -> None:
+    with ledger.write() as connection:  # as the version before left it
+        connection.exec_driver_sql("INSERT INTO schedules VALUES ('tidy', now() - interval '40 days')")
+    tick(ledger, files(ledger, other=definition(cron="0 0 1 1 *")))
+
+    tick(ledger, files(ledger, tidy=definition(cron="0 * * * *", missed="all")))
+    tick(ledger)
+
+    assert made(ledger) == 0
+
+
 def test_a_changed_file_owes_at_most_a_minute_of_the_past(ledger: Ledger) -> None:
     tick(ledger, files(ledger, tidy=definition(cron="0 0 1 1 *")))
     stored = of_file(ledger)
