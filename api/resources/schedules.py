@@ -1,11 +1,14 @@
 """`/v1/schedules`: saving schedules, listing them, and changing them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from api.acting import whose
 from api.answers import answer, revalidate
@@ -145,11 +148,9 @@ class OneSchedule:
         client: Client = req.context.client
         wish = decode(read_json(req, self._largest), _WISHES)
         rule = wish.checked(self._enqueuer, client)
-        with self._ledger.write() as connection:
+        with _unique(wish.name), self._ledger.write() as connection:
             stored = find_schedule(connection, schedule_id, client, lock=True)
             require_no_file(stored)
-            if schedules.name_taken(connection, stored.client_id, wish.name, stored.id):
-                raise _taken(wish.name)
             enabled = stored.enabled if wish.enabled is None else wish.enabled
             _replace(connection, _said(stored, rule), rule, enabled=enabled)
             note_act(connection, "schedule.change", stored, client)
@@ -235,6 +236,14 @@ def _replace(connection: Connection, stored: Stored, rule: Rule, *, enabled: boo
 def _answer(req: Request, resp: Response, status: int, stored: Stored) -> None:
     client: Client = req.context.client
     answer(resp, status, Schedule.full(stored, readable=client.scopes.allow(Scope.READ)))
+
+
+@contextmanager
+def _unique(name: str) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise _taken(name) from error
 
 
 def _taken(name: str) -> Problem:

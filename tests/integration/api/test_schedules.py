@@ -1,5 +1,6 @@
 """Schedules as clients save, read, change and run them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from schedules.firing import Firing
 from schedules.metrics import Metrics
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, unknown_id
+from tests.integration.api.server import until
 from tests.unit.api.kinds import CATALOG
 from worker.contract import Rights, Scopes
 from worker.enqueue import Enqueuer
@@ -143,6 +145,25 @@ def test_a_key_saves_and_runs_only_what_it_may_submit(caller: Caller, new_caller
         bound.post(path_of(schedule, "/enable")),
     ):
         assert (answer.status_code, answer.json["type"]) == (403, "urn:jobyard:kind-not-allowed")
+
+
+def test_a_name_that_another_request_takes_at_the_same_moment_is_taken(
+    caller: Caller, ledger: Ledger
+) -> None:
+    path = path_of(created(caller, name="evening"))
+    waiting = text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+    with ThreadPoolExecutor(1) as other, ledger.write() as connection:
+        insert = text("""
+                INSERT INTO client_schedules (id, client_id, name, definition)
+                SELECT gen_random_uuid(), client_id, 'morning', definition FROM client_schedules
+                WHERE client_id = :client_id
+            """)
+        connection.execute(insert, {"client_id": caller.client.id})
+        answer = other.submit(send, caller, "PUT", path, DAILY)
+        until(lambda: bool(connection.execute(waiting).scalar_one()))
+
+    assert answer.result().status_code == 409
+    assert answer.result().json["type"] == "urn:jobyard:schedule-name-held"
 
 
 def test_a_name_is_unique_among_a_clients_own(caller: Caller, new_caller: NewCaller) -> None:
