@@ -44,20 +44,23 @@ def examine_schedules(settings: Settings) -> Iterator[Finding]:
     folders = [files.SHIPPED, *([Path(settings.schedules)] if settings.schedules else [])]
     try:
         kinds = catalog.load(settings.kind_packages)
-        found = files.load(folders, Enqueuer(kinds))
+        enqueuer = Enqueuer(kinds, plain_http=settings.callback_http)
+        found = files.load(folders, enqueuer)
     except (files.ScheduleError, KindError) as error:
         yield Finding("schedules", good=False, text=str(error))
     else:
         yield Finding("schedules", good=True, text=f"{len(found)} in order")
         if settings.database_url is not None:
-            yield from guarded("schedules", lambda: _examine_firing(settings, found, kinds))
+            yield from guarded("schedules", lambda: _examine_firing(settings, found, kinds, enqueuer))
 
 
-def _examine_firing(settings: Settings, found: Sequence[Schedule], kinds: Catalog) -> Iterator[Finding]:
+def _examine_firing(
+    settings: Settings, found: Sequence[Schedule], kinds: Catalog, enqueuer: Enqueuer
+) -> Iterator[Finding]:
     read: set[str] = set()
     late: list[Stored] = []
     mute: Counter[_Mute] = Counter()
-    operators, enqueuer = catalog.of_operators(kinds), Enqueuer(kinds)
+    operators = catalog.of_operators(kinds)
     with closing(Ledger.open(settings, "doctor")) as ledger, ledger.read() as connection:
         until = schedules.now(connection) - _LATE
         for page in _pages(connection):
