@@ -152,7 +152,7 @@ class OneSchedule:
             stored = find_schedule(connection, schedule_id, client, lock=True)
             require_no_file(stored)
             enabled = stored.enabled if wish.enabled is None else wish.enabled
-            _replace(connection, _said(stored, rule), rule, enabled=enabled)
+            _replace(connection, _said(stored, rule), rule if enabled else None)
             note_act(connection, "schedule.change", stored, client)
             stored = find_schedule(connection, schedule_id, client)
         _answer(req, resp, 200, stored)
@@ -185,15 +185,21 @@ class Switch:
         client: Client = req.context.client
         with self._ledger.write() as connection:
             stored = find_schedule(connection, schedule_id, client, lock=True)
-            rule = schedule_of(stored)
-            if self._enabled:
-                require_right(rule.definition.kind, client.rights)
+            rule = self._rule(stored, client)
             if stored.enabled is not self._enabled:
-                _replace(connection, stored, rule, enabled=self._enabled)
+                _replace(connection, stored, rule)
                 act = "schedule.enable" if self._enabled else "schedule.disable"
                 note_act(connection, act, stored, client)
             stored = find_schedule(connection, schedule_id, client)
         _answer(req, resp, 200, stored)
+
+    def _rule(self, stored: Stored, client: Client) -> Rule | None:
+        """What it shall fire by; None: it shall not, so it need not be one that it can fire by."""
+        if not self._enabled:
+            return None
+        rule = schedule_of(stored)
+        require_right(rule.definition.kind, client.rights)
+        return rule
 
 
 def _new(connection: Connection, id_: UUID, client_id: UUID, wish: ScheduleWish, rule: Rule) -> Stored:
@@ -225,11 +231,12 @@ def _said(stored: Stored, rule: Rule) -> Stored:
     return msgspec.structs.replace(stored, name=rule.name, definition=definition)
 
 
-def _replace(connection: Connection, stored: Stored, rule: Rule, *, enabled: bool) -> None:
-    next_fire_at = rule.next(schedules.now(connection)) if enabled else None
-    if enabled and next_fire_at is None:
+def _replace(connection: Connection, stored: Stored, rule: Rule | None) -> None:
+    """Put a schedule in the place of what was there; None: it does not fire."""
+    next_fire_at = rule.next(schedules.now(connection)) if rule else None
+    if rule and next_fire_at is None:
         raise never(rule)
-    new = msgspec.structs.replace(stored, enabled=enabled, next_fire_at=next_fire_at)
+    new = msgspec.structs.replace(stored, enabled=rule is not None, next_fire_at=next_fire_at)
     schedules.replace(connection, new)
 
 

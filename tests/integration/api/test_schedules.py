@@ -399,6 +399,21 @@ def test_what_is_disabled_owes_nothing_when_it_is_enabled(caller: Caller, ledger
     assert datetime.now(UTC) - stored.fired_until < timedelta(minutes=1)
 
 
+def test_a_schedule_that_can_fire_no_more_can_be_read_and_disabled(caller: Caller, ledger: Ledger) -> None:
+    path = path_of(created(caller))
+    with ledger.write() as connection:  # a time zone that this machine does not know
+        connection.exec_driver_sql("""
+            UPDATE client_schedules
+            SET definition = '{"kind": "test.greet", "cron": "0 9 * * *", "timezone": "Mars/Olympus"}'
+        """)
+
+    shown = caller.get(path)
+    assert (shown.status_code, shown.json["next_fire_times"]) == (200, [])
+    assert caller.post(f"{path}/enable").status_code == 422
+    disabled = caller.post(f"{path}/disable")
+    assert (disabled.status_code, disabled.json["enabled"]) == (200, False)
+
+
 def test_what_a_later_version_says_of_a_schedule_is_kept(caller: Caller, ledger: Ledger) -> None:
     schedule = created(caller)
     with ledger.write() as connection:
