@@ -54,7 +54,7 @@ class Firing:
         self._ledger = ledger
         self._metrics = metrics
         self._operators = operators
-        self._read = lru_cache(10_000)(_read)
+        self._read = lru_cache(1_000)(_read)
 
     def run(self, _todo: Agenda) -> bool:
         """Fire what is due by the ledger's clock."""

@@ -8,6 +8,7 @@ from uuid import UUID
 import click
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from api.client import Client, Schedule
@@ -76,7 +77,8 @@ def list_schedules(owner: str | None, limit: int) -> None:
     with open_client() as client:
         for found in client.schedules.all(limit, **({"client": owner} if owner else {})):
             following = f"{found.next_fire_at:%FT%TZ}" if found.next_fire_at else _silence(found)
-            table.add_row(found.name, _rhythm(found), found.kind, following, found.id, found.client or "")
+            row = (found.name, _rhythm(found), found.kind, following, found.id, found.client or "")
+            table.add_row(*map(escape, row))
     console().print(table)
 
 
@@ -121,9 +123,8 @@ def firings(schedule: str, limit: int) -> None:
     with open_client() as client:
         for fired in client.schedules.firings(_id(client, schedule), limit):
             why = fired.reason or ("by hand" if fired.by_hand else "")
-            table.add_row(
-                f"{fired.fire_at:%FT%TZ}", fired.state, fired.job_id or "", fired.job_state or "", why
-            )
+            row = (f"{fired.fire_at:%FT%TZ}", fired.state, fired.job_id or "", fired.job_state or "", why)
+            table.add_row(*map(escape, row))
     console().print(table)
 
 

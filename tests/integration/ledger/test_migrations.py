@@ -77,7 +77,7 @@ def test_upgrading_again_changes_nothing(connection: Connection) -> None:
 def test_firings_of_the_version_before_were_not_fired_at_the_upgrade(connection: Connection) -> None:
     for column in ("fired_at", "skipped", "by_hand"):
         connection.exec_driver_sql(f"ALTER TABLE firings DROP COLUMN {column}")
-    connection.exec_driver_sql("DROP INDEX IF EXISTS firings_made, firings_waiting")
+    connection.exec_driver_sql("DROP INDEX IF EXISTS firings_made, firings_waiting, firings_fire_at")
     connection.exec_driver_sql(
         "INSERT INTO firings VALUES ('tidy', '2026-01-31T06:00:00Z', gen_random_uuid())"
     )

@@ -42,7 +42,9 @@ ALTER TABLE firings ADD COLUMN by_hand BOOLEAN DEFAULT false NOT NULL;
 
 CREATE INDEX firings_made ON firings (schedule, fire_at) WHERE job_id IS NOT NULL;
 
-CREATE INDEX firings_waiting ON firings (schedule, fire_at) WHERE job_id IS NULL AND skipped IS NULL
+CREATE INDEX firings_waiting ON firings (schedule, fire_at) WHERE job_id IS NULL AND skipped IS NULL;
+
+CREATE INDEX firings_fire_at ON firings (fire_at)
 """
 
 
