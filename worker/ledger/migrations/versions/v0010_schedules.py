@@ -33,10 +33,8 @@ CREATE INDEX client_schedules_client ON client_schedules (client_id, id)
 # When those that there are were fired nobody noted; it was not now.
 FIRINGS = """
 ALTER TABLE firings ALTER COLUMN job_id DROP NOT NULL;
-ALTER TABLE firings ADD COLUMN fired_at TIMESTAMP WITH TIME ZONE;
+ALTER TABLE firings ADD COLUMN fired_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL;
 UPDATE firings SET fired_at = fire_at;
-ALTER TABLE firings ALTER COLUMN fired_at SET DEFAULT now();
-ALTER TABLE firings ALTER COLUMN fired_at SET NOT NULL;
 ALTER TABLE firings ADD COLUMN skipped TEXT;
 ALTER TABLE firings ADD COLUMN by_hand BOOLEAN DEFAULT false NOT NULL;
 
