@@ -29,7 +29,7 @@ from api.scheduling import (
 )
 from worker.contract import Scope
 from worker.enqueue import Enqueuer, require_right
-from worker.ledger import clients, schedules
+from worker.ledger import clients, firings, schedules
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import new_id
@@ -238,6 +238,8 @@ def _replace(connection: Connection, stored: Stored, rule: Rule | None) -> None:
         raise never(rule)
     new = msgspec.structs.replace(stored, enabled=rule is not None, next_fire_at=next_fire_at)
     schedules.replace(connection, new)
+    if rule is None:
+        firings.skip_waiting(connection, stored.key, "disabled")
 
 
 def _answer(req: Request, resp: Response, status: int, stored: Stored) -> None:

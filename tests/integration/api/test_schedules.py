@@ -241,6 +241,18 @@ def test_it_is_disabled_and_enabled_again(caller: Caller) -> None:
     assert enabled["next_fire_at"] == schedule["next_fire_at"]
 
 
+def test_what_waited_when_it_was_disabled_makes_no_job(caller: Caller, ledger: Ledger) -> None:
+    schedule = created(caller)
+    with ledger.write() as connection:
+        waits = NewFiring(schedule=schedule["id"], fire_at=ledger_schedules.now(connection))
+        firings.record(connection, [waits])
+
+    caller.post(path_of(schedule, "/disable"))
+
+    (fired,) = caller.get(path_of(schedule, "/firings")).json["firings"]
+    assert (fired["state"], fired["reason"]) == ("skipped", "disabled")
+
+
 def test_what_is_deleted_is_gone(caller: Caller) -> None:
     schedule = created(caller)
 
