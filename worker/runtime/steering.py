@@ -32,7 +32,7 @@ def pool_grow(state: Any, n: int = 1, **_: Any) -> Any:
     if refusal:
         return {"error": refusal}
     pool.grow(n)
-    state.consumer._update_prefetch_count(n)  # noqa: SLF001 - as Celery's own command does
+    _fetch_ahead(state.consumer, n)
     return {"ok": f"slots: {pool.num_processes}"}
 
 
@@ -48,7 +48,7 @@ def pool_shrink(state: Any, n: int = 1, **_: Any) -> Any:
     with contextlib.suppress(ValueError):  # it found fewer that are free
         pool.shrink(n)
     taken = slots - pool.num_processes
-    state.consumer._update_prefetch_count(-taken)  # noqa: SLF001 - as above
+    _fetch_ahead(state.consumer, -taken)
     if taken < n:
         return {"error": f"only {taken} of {n} were free: try again when fewer jobs run"}
     return {"ok": f"slots: {pool.num_processes}"}
@@ -77,6 +77,20 @@ def _refusal(pool: Any, n: int) -> str | None:
     if not hasattr(pool, "grow"):
         return "a pool of threads keeps its size: start the worker with another --concurrency, or one more"
     return None if n > 0 else "the number of slots to add or to take must be 1 or more"
+
+
+def _fetch_ahead(consumer: Any, slots: int) -> None:
+    """Hold as many messages more, or fewer, as befits the slots that were added or taken."""
+    consumer._update_prefetch_count(slots)  # noqa: SLF001 - as Celery's own command does
+    if slots and consumer.connection.transport.driver_type == "amqp":
+        consumer.call_soon(_consume_anew, consumer)
+
+
+def _consume_anew(consumer: Any) -> None:
+    """RabbitMQ holds a consumer of quorum queues to the number that it began with."""
+    consumer.qos.update()
+    consumer.task_consumer.cancel()
+    consumer.task_consumer.consume()
 
 
 def _is_prefork(pool: Any) -> bool:
