@@ -26,6 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-catalog", action="store_true", help="publish the catalog of kinds anew: tests/contract"
     )
+    parser.addoption("--pictures", action="store_true", help="make the README's pictures anew: tests/browser")
     parser.addoption(
         "--examples",
         type=int,
@@ -42,6 +43,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 # Left out of `./ops/test`, for they take as long as all the rest; `.ci/run` runs them before it.
 SLOW = (
+    "browser/",
     "faults/",
     "integration/api/test_description.py",
     "integration/api/test_restarts.py",

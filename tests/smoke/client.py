@@ -187,5 +187,12 @@ class Client:
         with self.ledger.read() as connection:
             return set(connection.execute(select(workers.c.name)).scalars())
 
+    def consumes(self, worker: str) -> Sequence[str]:
+        """The queues that a worker consumes, as its lease says."""
+        with self.ledger.read() as connection:
+            consumed = connection.execute(select(workers.c.queues).where(workers.c.name == worker))
+            queues_: Sequence[str] = consumed.scalar_one()
+            return queues_
+
     def close(self) -> None:
         self._broker.close()

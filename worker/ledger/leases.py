@@ -11,7 +11,7 @@ from worker.ledger.rows import uuid_array
 _RENEW = text("""
     INSERT INTO workers (id, name, host, pid, queues)
     VALUES (:id, :name, :host, :pid, CAST(:queues AS text[]))
-    ON CONFLICT (id) DO UPDATE SET heartbeat_at = now()
+    ON CONFLICT (id) DO UPDATE SET heartbeat_at = now(), queues = excluded.queues
 """)
 
 

@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from worker.catalog import Catalog
 from worker.pulse import Page, Pulse
-from worker.runtime import remote, signals, task
+from worker.runtime import remote, signals, steering, task
 from worker.runtime.config import config
 from worker.runtime.metrics import Metrics
 from worker.runtime.observation import Observation, shown
@@ -34,5 +34,6 @@ def create_app(settings: Settings, catalog: Catalog, adapters: Adapters) -> Cele
     app.steps["worker"].add(PoolCare)
     task.register(app, catalog, lambda: worker.runner)
     remote.connect(worker)
+    steering.connect()
     signals.connect(worker, Observation(settings, page), metrics)
     return app

@@ -40,7 +40,7 @@ class LeaseKeeper:
         self,
         settings: Settings,
         incarnation: Incarnation,
-        queues: Collection[str],
+        queues: Callable[[], Collection[str]],
         *,
         catalog: Catalog,
         metrics: Metrics,
@@ -53,7 +53,7 @@ class LeaseKeeper:
         Args:
             settings: with the ledger's URL.
             incarnation: whose lease it is.
-            queues: that the worker consumes.
+            queues: that the worker consumes now.
             catalog: of the jobs that it may hold.
             metrics: counts losses.
             known: the ids of the jobs whose messages this worker has in hand.
@@ -204,7 +204,7 @@ class LeaseKeeper:
                 name=self._incarnation.name,
                 host=socket.gethostname(),
                 pid=os.getpid(),
-                queues=self._queues,
+                queues=self._queues(),
             )
         if self._away:
             self._away = False

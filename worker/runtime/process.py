@@ -76,20 +76,25 @@ class Worker:
         return self._runner
 
     def begin(
-        self, name: str, queues: Collection[str], *, forked: bool, hungry: Callable[[], Collection[str]]
+        self,
+        name: str,
+        queues: Callable[[], Collection[str]],
+        *,
+        forked: bool,
+        hungry: Callable[[], Collection[str]],
     ) -> None:
         """Become the main process: take the lease.
 
         Args:
             name: of the worker.
-            queues: that it consumes.
+            queues: that it consumes now; an operator may change them.
             forked: handlers run in children; otherwise here.
             hungry: the queues of which a message could be taken now.
         """
         self._main_pid = os.getpid()
         self._incarnation = Incarnation(uuid4(), name)
         self._forked = forked
-        self._metrics.expect(queues)
+        self._metrics.expect(queues())
         self.lease = LeaseKeeper(
             self._settings,
             self._incarnation,
@@ -101,7 +106,7 @@ class Worker:
             beat=self._pulse.beat,
         )
         self.stopper = Stopper(
-            grace=max(QUEUES[queue].grace for queue in queues),
+            grace=max(QUEUES[queue].grace for queue in queues()),
             lease=self.lease,
             unclaimed=self._unclaimed,
             hopeless=self._hopeless,

@@ -61,10 +61,12 @@ class _Wiring:
 
     def on_setup(self, sender: str, instance: Any, **_: Any) -> None:
         """Main process, before the pool exists."""
-        queues = list(instance.app.amqp.queues.consume_from)
+        queues = _consumed(instance)
         forked = instance.pool_cls.__module__.endswith("prefork")
         self._observation.begin_metrics()
-        self._worker.begin(sender, queues, forked=forked, hungry=lambda: _hungry(instance))
+        self._worker.begin(
+            sender, lambda: _consumed(instance), forked=forked, hungry=lambda: _hungry(instance)
+        )
         logger.info("worker_starts", worker=sender, queues=queues, forked=forked)
 
     def on_ready(self, **_: Any) -> None:
@@ -138,4 +140,9 @@ def _hungry(instance: Any) -> Collection[str]:
     """The queues that a worker consumes at present, unless it has no slot free."""
     if len(celery_state.active_requests) >= instance.pool.num_processes:
         return ()
-    return tuple(instance.app.amqp.queues.consume_from)
+    return _consumed(instance)
+
+
+def _consumed(instance: Any) -> Collection[str]:
+    """The queues that a worker consumes at present."""
+    return list(instance.app.amqp.queues.consume_from)

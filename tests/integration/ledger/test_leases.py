@@ -34,6 +34,12 @@ def test_renewing_keeps_one_row_and_its_start(connection: Connection) -> None:
     assert lease.started_at.year == 2020
 
 
+def test_renewing_says_what_is_consumed_now(connection: Connection) -> None:
+    renew(connection)
+    leases.renew(connection, WORKER, name="web@here", host="here", pid=17, queues=["email"])
+    assert leases.consumers(connection) == {"email": 1}
+
+
 def test_a_lease_that_was_taken_away_is_taken_anew(connection: Connection) -> None:
     renew(connection)
     age(connection, 60)

@@ -36,7 +36,7 @@ def keeping(settings: Settings, incarnation: Incarnation, beat: Callable[[], Non
     return LeaseKeeper(
         settings,
         incarnation,
-        ["email"],
+        lambda: ["email"],
         catalog={},
         metrics=Metrics(CollectorRegistry(), {}),
         known=set,
@@ -90,7 +90,7 @@ def lease(
     keeper = LeaseKeeper(
         settings,
         incarnation,
-        ["email"],
+        lambda: ["email"],
         catalog={ask.name: ask},
         metrics=Metrics(CollectorRegistry(), {}),
         known=lambda: set(known),

@@ -42,9 +42,15 @@ class Parts:
         self.registry = CollectorRegistry()
 
     def begin(
-        self, name: str, queues: list[str], *, forked: bool, hungry: Callable[[], Collection[str]]
+        self,
+        name: str,
+        queues: Callable[[], Collection[str]],
+        *,
+        forked: bool,
+        hungry: Callable[[], Collection[str]],
     ) -> None:
-        self.told.append(("begin", name, queues, forked))
+        self.told.append(("begin", name, queues(), forked))
+        self.queues = queues
         self.hungry = hungry
 
     def hear(self) -> None:
@@ -135,7 +141,7 @@ def test_a_worker_with_a_slot_free_could_take_of_the_queues_that_it_consumes(
     monkeypatch.setattr(celery_state, "active_requests", {1})
     assert set(parts.hungry()) == {"email", "web"}
     monkeypatch.setattr(Instance.app.amqp.queues, "consume_from", {"web": None})  # an operator said so
-    assert set(parts.hungry()) == {"web"}
+    assert set(parts.hungry()) == set(parts.queues()) == {"web"}
     monkeypatch.setattr(celery_state, "active_requests", {1, 2})
     assert not parts.hungry()
 
