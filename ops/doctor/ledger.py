@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from ops.cli.wording import at_least, brief
 from ops.doctor.finding import Finding, guarded
 from worker.contract.queues import QUEUES
 from worker.ledger import migrate, queues
@@ -55,6 +56,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
         yield from _examine_ids(connection)
         yield from _examine_due(connection)
         yield from _examine_paused(connection)
+        yield from _examine_late(connection)
         yield from _examine_queues(set(connection.execute(_CONSUMED).scalars()))
 
 
@@ -88,7 +90,25 @@ def _examine_paused(connection: Connection) -> Iterator[Finding]:
         yield Finding(f"queue {name}", now - pause.since < _FORGOTTEN, text)
 
 
+def _examine_late(connection: Connection) -> Iterator[Finding]:
+    expected = QUEUES.keys() - queues.paused(connection).keys()
+    for name, waiting in sorted(queues.waiting(connection, expected).items()):
+        objective = QUEUES[name].objective
+        if waiting.age > objective:
+            text = (
+                f"late: {at_least(waiting.depth)} waiting, the oldest for {brief(waiting.age)}, and its"
+                f" objective is {brief(objective)}; `jobyard queues` and ops/runbooks/queues.md tell why"
+            )
+            yield Finding(f"queue {name}", good=False, text=text)
+
+
 def _examine_queues(consumed: set[str]) -> Iterator[Finding]:
     idle = sorted(set(QUEUES) - consumed)
-    advice = f"no worker for {', '.join(idle)}: start `jobyard worker {idle[0]}`" if idle else "all consumed"
-    yield Finding("queues", not idle, advice)
+    if not idle:
+        yield Finding("queues", good=True, text="all consumed")
+        return
+    text = (
+        f"no worker for {', '.join(idle)}: start `jobyard worker {idle[0]}`,"
+        " or see why the one there is silent (ops/runbooks/WorkerMissing.md)"
+    )
+    yield Finding("queues", good=False, text=text)

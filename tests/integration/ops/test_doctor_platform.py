@@ -79,6 +79,29 @@ def test_a_queue_that_was_left_paused(settings: Settings, ledger: Ledger) -> Non
     assert not by_subject(examine_ledger(settings))["queue web"].good
 
 
+def test_a_queue_whose_oldest_job_waits_past_its_objective(settings: Settings, ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        job_id = enqueue(connection, queue="report")
+        change(connection, job_id, due_at="now() - interval '4 minutes'")
+    assert "queue report" not in by_subject(examine_ledger(settings))
+    with ledger.write() as connection:
+        change(connection, job_id, due_at="now() - interval '6 minutes'")
+    found = by_subject(examine_ledger(settings))["queue report"]
+    assert not found.good
+    assert found.text.startswith("late: 1 waiting, the oldest for 6m 0")
+    assert "its objective is 5m 00s; `jobyard queues` and ops/runbooks/queues.md tell why" in found.text
+    with ledger.write() as connection:
+        queues.pause(connection, "report", "operator ada")
+    assert "late" not in by_subject(examine_ledger(settings))["queue report"].text
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_queue_without_a_worker(settings: Settings) -> None:
+    found = by_subject(examine_ledger(settings))["queues"]
+    assert "no worker for database, email, " in found.text
+    assert "or see why the one there is silent (ops/runbooks/WorkerMissing.md)" in found.text
+
+
 def about(settings: Settings, subject: str) -> str:
     """What is wrong with it; empty: nothing."""
     found = by_subject(examine_schedules(settings)).get(subject)
