@@ -164,7 +164,10 @@ def _id(client: Client, schedule: str) -> str:
     except ValueError:
         found = client.schedules.find(schedule)
     if found is None:
-        raise click.ClickException(f"there is no schedule {schedule}; `jobyard schedules list` names them")
+        raise click.ClickException(
+            f"you have no schedule {schedule}; `jobyard schedules list` names yours, and another client's"
+            " goes by its id: `jobyard schedules list --client '*'`"
+        )
     return found.id
 
 

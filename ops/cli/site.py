@@ -98,9 +98,11 @@ def _client(url: str, key: str) -> Client:
 
 
 def _told(error: ApiError) -> str:
-    if error.status != HTTPStatus.UNAUTHORIZED:
-        return str(error)
-    return f"{error}: look at JOBYARD_API_KEY (`jobyard keys add CLIENT` makes a key)"
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        return f"{error}: look at JOBYARD_API_KEY (`jobyard keys add CLIENT` makes a key)"
+    if scope := error.problem.get("scope"):
+        return f"{error}: `jobyard keys add CLIENT --scopes {scope}` makes one, for JOBYARD_API_KEY"
+    return str(error)
 
 
 def _key_of(path: Path | None) -> str:
