@@ -12,8 +12,9 @@ from worker.contract.queues import QUEUES
 from worker.ledger import migrate, queues
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import time_of
-from worker.settings import Settings
+from worker.settings import PREFIX, Settings
 
+AWAY = f"see that it runs where {PREFIX}DATABASE_URL says (ops/runbooks/LedgerDown.md)"
 NO_PLATFORM = "no platform runs here: `jobyard up`, or set its URL"
 
 _OLDEST_POSTGRESQL = 150000
@@ -34,7 +35,7 @@ def examine_ledger(settings: Settings) -> Iterator[Finding]:
     if settings.database_url is None:
         yield Finding("ledger", good=False, text=NO_PLATFORM)
     else:
-        yield from guarded("ledger", lambda: _examine(settings))
+        yield from guarded("ledger", lambda: _examine(settings), AWAY)
 
 
 def examine_version(subject: str, connection: Connection) -> Iterator[Finding]:

@@ -191,6 +191,13 @@ def test_a_broker_as_it_should_be_and_one_that_forgets(settings: Settings, broke
     assert "set appendonly yes" in found["persistence"].text
 
 
+def test_servers_that_are_away_are_told_with_where_to_look() -> None:
+    away = Settings(database_url="postgresql+psycopg2://127.0.0.1:1/none", broker_url="redis://127.0.0.1:1/0")
+    (ledger,), (broker,) = examine_ledger(away), examine_broker(away)
+    assert "JOBYARD_DATABASE_URL says (ops/runbooks/LedgerDown.md)" in ledger.text
+    assert "JOBYARD_BROKER_URL says (ops/runbooks/BrokerDown.md)" in broker.text
+
+
 def test_a_rented_broker_that_tells_nothing_of_its_configuration(broker_url: str) -> None:
     with redis.Redis.from_url(broker_url) as connection:
         user = {"enabled": True, "passwords": ["+rented"], "keys": ["*"], "categories": ["+@all"]}
