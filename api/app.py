@@ -39,6 +39,7 @@ from api.resources.jobs import Jobs, Publishing
 from api.resources.kinds import Kinds
 from api.resources.queues import OneQueue, PauseQueue, PurgeQueue, Queues, ResumeQueue
 from api.resources.schedules import OneSchedule, Schedules, Switch
+from api.scheduling import LARGEST
 from api.turns import Turns
 from api.upload_cap import UploadCap
 from api.waiting import Waiters
@@ -102,6 +103,7 @@ def _resources(deps: Deps) -> Mapping[str, object]:
     batch_follower = Follower(BatchReader(ledger).read, deps.waiters, deps.metrics, turns)
     queues = QueueReader(ledger, queue_names(deps.catalog), settings.lease)
     enqueuer = Enqueuer(deps.catalog, plain_http=settings.callback_http)
+    largest_schedule = min(settings.api_max_body, LARGEST)
     jobs = Jobs(
         settings=settings,
         enqueuer=enqueuer,
@@ -131,8 +133,8 @@ def _resources(deps: Deps) -> Mapping[str, object]:
         "/v1/batches/{batch_id}/cancel": CancelBatch(ledger, batch_follower),
         "/v1/artifacts": Uploads(storage, ledger, settings.api_max_artifact, UploadCap.of(settings)),
         "/v1/artifacts/{artifact_id}": Upload(storage, ledger),
-        "/v1/schedules": Schedules(ledger, enqueuer, settings.api_max_body),
-        "/v1/schedules/{schedule_id}": OneSchedule(ledger, enqueuer, settings.api_max_body),
+        "/v1/schedules": Schedules(ledger, enqueuer, largest_schedule),
+        "/v1/schedules/{schedule_id}": OneSchedule(ledger, enqueuer, largest_schedule),
         "/v1/schedules/{schedule_id}/enable": Switch(ledger, enabled=True),
         "/v1/schedules/{schedule_id}/disable": Switch(ledger, enabled=False),
         "/v1/schedules/{schedule_id}/run": Run(ledger, enqueuer, deps.live_jobs, deps.metrics),

@@ -27,6 +27,7 @@ MOST_REFERENCES = 50_000  # to results in one batch; each is checked while its t
 _SLICE = 10  # jobs between two breaths: some milliseconds, and some more where they hold references
 _LARGE = 10_000  # bytes of a job before which there is a breath of its own
 _MOST_PROBLEMS = 100
+_LONGEST_CIRCLE = 10  # names that are shown
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -208,8 +209,11 @@ def _refuse_cycles(wishes: Mapping[int, BatchJob], problems: Problems) -> None:
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        circle = " after ".join(str(wishes[place].name) for place in reversed(error.args[1]))
-        problems.add(min(error.args[1]), Refused("after", f"goes round in a circle: {circle}"))
+        places_round = list(reversed(error.args[1]))
+        shown = [str(wishes[place].name) for place in places_round[:_LONGEST_CIRCLE]]
+        left = ["…"] if len(places_round) > _LONGEST_CIRCLE else []
+        circle = " after ".join([*shown, *left])
+        problems.add(min(places_round), Refused("after", f"goes round in a circle: {circle}"))
 
 
 def _refuse_references(jobs: Iterable[NewJob]) -> None:

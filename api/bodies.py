@@ -76,17 +76,8 @@ def _decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError:
-        require_json(body)  # or a type that does not fit hides that
+        _ANYTHING.decode(body)  # or a type that does not fit hides that it is no JSON at all
         raise
-
-
-def require_json(body: bytes) -> None:
-    """Look whether a body is JSON at all, and keep nothing of it.
-
-    Raises:
-        msgspec.DecodeError: it is not.
-    """
-    _ANYTHING.decode(body)
 
 
 def malformed(detail: str) -> Problem:

@@ -1,19 +1,20 @@
 """Counting the jobs of a batch before memory is taken for them.
 
-Thirty megabytes of `0,0,0,…` are sixteen million jobs, and as many objects of Python. What is counted here is
-skipped by the decoder and not kept.
+Thirty megabytes of `0,0,0,…` are sixteen million jobs, and as many objects of Python; the same of tags are
+checked one by one before their number is. What is counted here is skipped by the decoder and not kept.
 """
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from api.bodies import require_json
 from api.errors import invalid
 from worker.enqueue import Refused, refusal
 
 MOST_JOBS = 10_000
+MOST_BESIDE = 256 * 1024  # bytes of a batch that are not its list of jobs
 
 _SMALL = 256 * 1024  # bytes of a body that cannot hold so many that it matters
 
@@ -41,15 +42,16 @@ class _Job(msgspec.Struct):
 
 
 class _Batch(msgspec.Struct):
-    jobs: list[_Job] = []
+    jobs: msgspec.Raw = msgspec.Raw(b"[]")
 
 
-_BATCH: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Batch)
+_BATCH: msgspec.json.Decoder[_Batch] = msgspec.json.Decoder(_Batch)
+_JOBS: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[_Job])
 _LINE: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Job)
 
 
 def require_few(body: bytes, *, lines: bool) -> None:
-    """Let a batch pass that has no more jobs than it may, in JSON, or line by line.
+    """Let a batch pass that has no more jobs than it may and little beside them, in JSON, or line by line.
 
     A small one always passes: what it holds is for those to say who look at every job.
 
@@ -59,24 +61,30 @@ def require_few(body: bytes, *, lines: bool) -> None:
     """
     if len(body) <= _SMALL:
         return
-    _left.jobs = MOST_JOBS
     try:
-        _count(body, lines=lines)
-    except msgspec.ValidationError as error:
-        raise refusal(error, _Job if lines else _Batch, "jobs" if lines else "") from None
+        _count(body) if lines else _count_in(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return  # which the caller finds out too, and says
 
 
-def _count(body: bytes, *, lines: bool) -> None:
+def _count_in(body: bytes) -> None:
+    jobs = _BATCH.decode(body).jobs
+    if (beside := len(body) - memoryview(jobs).nbytes) > MOST_BESIDE:
+        problem = f"has {beside} bytes beside the list of its jobs; a batch may have {MOST_BESIDE}"
+        raise invalid(422, Refused("", problem))
+    _count(jobs, _JOBS.decode)
+
+
+def _count(
+    jobs: bytes | msgspec.Raw, decode: Callable[[bytes | msgspec.Raw], object] = _LINE.decode_lines
+) -> None:
+    _left.jobs = MOST_JOBS
     try:
-        _LINE.decode_lines(body) if lines else _BATCH.decode(body)
+        decode(jobs)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, _TooMany):
             raise too_many(f"more than {MOST_JOBS}") from None
-        if not lines:
-            require_json(body)
-        raise
+        raise refusal(error, list[_Job], "jobs") from None
 
 
 def too_many(count: object) -> Exception:

@@ -11,13 +11,15 @@ from sqlalchemy import Row
 
 _LONGEST = 200  # characters of a message without its particulars
 
-# In this order: an address has numbers in it, and a number may be part of an id.
+# In this order: an address has numbers in it, and a number may be part of an id. Each pattern begins where a
+# word does and never goes back, or a long one would cost the square of its length.
 _PARTICULARS = (
     (re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"), "<id>"),
-    (re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+"), "<url>"),
-    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*"), "<address>"),
+    (re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]*+://[^\s'\"<>]+"), "<url>"),
+    (re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)*+"), "<address>"),
     # Not an apostrophe: that stands between letters.
-    (re.compile(r"(?<!\w)(['\"])(?:(?!\1).)*\1(?!\w)"), r"\1…\1"),
+    (re.compile(r"(?<!\w)'[^'\n]*+'(?!\w)"), "'…'"),
+    (re.compile(r'(?<!\w)"[^"\n]*+"(?!\w)'), '"…"'),
     (re.compile(r"\b(?=[0-9a-fA-F]*[0-9])(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b"), "<hex>"),
     (re.compile(r"\d+(?:\.\d+)*"), "N"),
     (re.compile(r"\s+"), " "),

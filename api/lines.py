@@ -11,9 +11,8 @@ from api.bodies import malformed
 from api.counting import MOST_JOBS
 from api.errors import FieldError, Problem
 
-_MOST_LINES = (
-    10 * MOST_JOBS
-)  # thirty megabytes of empty ones would take ten times as much memory, and seconds
+# Thirty megabytes of empty ones would take ten times as much memory, and seconds.
+_MOST_LINES = 10 * MOST_JOBS
 _LINES = msgspec.json.Decoder(msgspec.Raw)
 _BYTE = re.compile(r"\(byte (\d+)\)$")  # where msgspec found what is no JSON
 _PLACE = re.compile(r"jobs\[(\d+)\]")

@@ -11,6 +11,7 @@ from msgspec import Meta
 from api.representations import Id, Links, Time, job_path
 from api.scheduling import definition_of, schedule_of
 from worker.contract.states import Priority, State
+from worker.enqueue import Refused
 from worker.ledger.firings import Fired
 from worker.ledger.schedules import Stored
 from worker.scheduling import Definition, Missed, Overlap
@@ -65,13 +66,12 @@ class Schedule(ListedSchedule, frozen=True, kw_only=True):
     @classmethod
     def full(cls, stored: Stored, *, readable: bool) -> Self:
         """All of it; what may be secret only to those who may read."""
-        rule = schedule_of(stored)
-        times = rule.rule.after(datetime.now(UTC)) if stored.enabled else iter(())
+        definition = definition_of(stored)
         return cls(
-            **_common(stored, rule.definition),
-            payload=rule.definition.payload if readable else None,
-            callback=rule.definition.callback if readable else None,
-            next_fire_times=list(islice(times, NEXT)),
+            **_common(stored, definition),
+            payload=definition.payload if readable else None,
+            callback=definition.callback if readable else None,
+            next_fire_times=_next(stored) if stored.enabled else [],
         )
 
 
@@ -130,6 +130,14 @@ _SAID = (
     *("kind", "priority", "queue", "max_attempts", "tags"),
 )
 _NOTED = ("id", "name", "enabled", "from_file", "next_fire_at", "created_at", "updated_at")
+
+
+def _next(stored: Stored) -> list[datetime]:
+    try:
+        rule = schedule_of(stored).rule
+    except Refused:  # none follows from it here: its time zone is not known any more, say
+        return []
+    return list(islice(rule.after(datetime.now(UTC)), NEXT))
 
 
 def _common(stored: Stored, definition: Definition) -> dict[str, Any]:

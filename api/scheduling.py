@@ -16,6 +16,7 @@ from worker.ledger.schedules import Stored
 from worker.scheduling import NAME, Definition, Schedule
 
 MOST_SCHEDULES = 1_000  # that a client may have
+LARGEST = 64 * 1024  # bytes that one may have, for a beat holds hundreds of them and of their jobs at once
 
 
 class _Known(Definition, frozen=True, kw_only=True, forbid_unknown_fields=False):

@@ -73,7 +73,7 @@ class Beat:
         self._host = settings.metrics_host
         self._port = settings.metrics_port
         kinds = catalog.load(settings.kind_packages)
-        enqueuer = Enqueuer(kinds)
+        enqueuer = Enqueuer(kinds, plain_http=settings.callback_http)
         files = load([SHIPPED, *([Path(settings.schedules)] if settings.schedules else [])], enqueuer)
         self.pulse = Pulse()
         self._ledger = ledger = Ledger.open(settings, "beat")

@@ -27,6 +27,8 @@ from worker.ledger.schedules import Stored
 from worker.scheduling import Definition, Schedule
 
 BATCH = 250  # schedules that one transaction holds
+MOST_FIRINGS = 1_000  # that one transaction notes, and those of one schedule more: it must end in time
+_SLICE = 500  # jobs that one statement writes
 
 _LATER = 10.0  # seconds for which a schedule is left alone that this beat cannot fire
 
@@ -52,27 +54,25 @@ class Firing:
         self._ledger = ledger
         self._metrics = metrics
         self._operators = operators
-        self._read = lru_cache(10_000)(_read)
+        self._read = lru_cache(1_000)(_read)
 
     def run(self, _todo: Agenda) -> bool:
         """Fire what is due by the ledger's clock."""
         with self._ledger.write() as connection:
             due = schedules.claim_due(connection, BATCH)
-            made = self._fire(connection, due) if due else []
+            plans = self._plans(connection, due) if due else []
+            made = self._fire(connection, plans) if plans else []
         for plan, firing in made:
             self._tell(plan, firing, due[0][1])
-        return len(due) == BATCH
+        return len(due) == BATCH or sum(plan.size for plan in plans) >= MOST_FIRINGS
 
-    def _fire(
-        self, connection: Connection, due: Sequence[tuple[Stored, datetime]]
-    ) -> list[tuple[Plan, NewFiring]]:
+    def _fire(self, connection: Connection, plans: Sequence[Plan]) -> list[tuple[Plan, NewFiring]]:
         """Returns the firings that were noted."""
-        plans = self._plans(connection, due)
         noted = firings.record(connection, [new for plan in plans for new in plan.new])
         noted |= firings.release(connection, [ended for plan in plans for ended in plan.released])
         jobs = [job for plan in plans for made, job in plan.jobs.items() if made in noted]
-        if jobs:
-            transitions.enqueue(connection, jobs)
+        for start in range(0, len(jobs), _SLICE):
+            transitions.enqueue(connection, jobs[start : start + _SLICE])
         for plan in plans:
             if plan.cancelled and not noted.isdisjoint(plan.jobs):
                 actor = f"schedule {plan.stored.name}"
@@ -92,11 +92,15 @@ class Firing:
             permissions.require(stored, wish.kind)
             return self._enqueuer.prepare(wish, stored.client_id, request_id=None)
 
-        plans = []
+        plans: list[Plan] = []
         failed: list[UUID] = []
+        size = 0
         for claimed in _with_what_goes_on(connection, list(self._readable(due, failed))):
+            if size >= MOST_FIRINGS:
+                break  # the others stay due
             try:
                 plans.append(Plan.of(claimed, make))
+                size += plans[-1].size
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one schedule, the others fire
                 logger.opt(exception=error).error("schedule_failing", schedule=claimed.stored.name)
                 failed.append(claimed.stored.id)

@@ -38,6 +38,11 @@ class Plan(msgspec.Struct, kw_only=True):
     jobs: dict[Occurrence, NewJob] = {}
     cancelled: Sequence[UUID] = ()
 
+    @property
+    def size(self) -> int:
+        """How many firings are written."""
+        return len(self.new) + len(self.released)
+
     @classmethod
     def of(cls, claimed: Claimed, make: Make) -> "Plan":
         """Decide, and make the jobs.

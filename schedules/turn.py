@@ -35,7 +35,7 @@ def turn(
         limit: how many may wait.
         living: whether a job of an earlier firing has not ended.
     """
-    times = [*waiting, *due]
+    times = list(dict.fromkeys([*waiting, *due]))
     match overlap:
         case "allow":
             return Turn(fire=times)

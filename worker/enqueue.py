@@ -62,7 +62,7 @@ class UniqueWord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Meta(description="Seconds after its submission for which a job holds the key at most."),
     ] = None
     states: Annotated[
-        Annotated[list[State], Meta(min_length=1)] | None,
+        Annotated[list[State], Meta(min_length=1, max_length=len(State))] | None,
         Meta(
             description="States in which a job holds the key; unset: all that are not final, and with a"
             " window `succeeded` too."
@@ -401,7 +401,7 @@ def _unique(word: str | UniqueWord | None) -> UniqueKey | None:
         return None
     wanted = UniqueWord(key=word) if isinstance(word, str) else word
     states: Collection[State] = LIVE if wanted.window is None else LIVE | {State.SUCCEEDED}
-    return UniqueKey(key=wanted.key, states=tuple(sorted(wanted.states or states)), window=wanted.window)
+    return UniqueKey(key=wanted.key, states=tuple(sorted(set(wanted.states or states))), window=wanted.window)
 
 
 def _after(written: Sequence[str], names: Mapping[str, UUID]) -> dict[str, UUID]:

@@ -182,17 +182,26 @@ def _concerns(field: str, path: Path) -> bool:
 
 
 def _check_result(kind: AnyKind, other: AnyKind, taken: Taken) -> None:
-    where = shortened(written(taken.path))
+    problem = _problem_of_result(kind, other, taken)
+    if problem is not None:
+        raise Refused(shortened(written(taken.path)), f"result: {problem}")
+
+
+def _problem_of_result(kind: AnyKind, other: AnyKind, taken: Taken) -> str | None:
     if other.result_type is None:
-        raise Refused(where, f"result: {other.name} has no result")
-    pointer = shortened("".join(f"/{token}" for token in taken.pointer))
+        return f"{other.name} has no result"
     found = reach(other.result_type, taken.pointer)
     if not found:
-        raise Refused(where, f"result: the result of {other.name} has no {pointer}")
+        return f"the result of {other.name} has no {_written_pointer(taken)}"
     expected, made = forms(reach(kind.payload_type, taken.path)), forms(found)
-    if not meet(expected, made):
-        what = f"{pointer or 'the result'} of {other.name} is `{_either(made)}`"
-        raise Refused(where, f"result: Expected `{_either(expected)}`, and {what}")
+    if meet(expected, made):
+        return None
+    what = f"{_written_pointer(taken) or 'the result'} of {other.name} is `{_either(made)}`"
+    return f"Expected `{_either(expected)}`, and {what}"
+
+
+def _written_pointer(taken: Taken) -> str:
+    return shortened("".join(f"/{token}" for token in taken.pointer))
 
 
 def _either(names: Iterable[str] | None) -> str:

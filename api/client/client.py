@@ -48,7 +48,7 @@ class Client:
         connections: kept open.
 
     Raises:
-        ValueError: the URL is none of http or https.
+        ValueError: the URL is none of http or https, or the key holds what no key does.
     """
 
     def __init__(self, url: str, key: str, *, connections: int = 8) -> None:

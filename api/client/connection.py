@@ -74,6 +74,9 @@ _ONCE = _REPEATABLE.new(
 )
 
 _LOGIN = re.compile(r"//[^/]*@")  # a secret is for no error
+_KEY = re.compile(r"[!-~]+")
+# An API that refuses a body reads no more of it, and its answer may be lost with the connection.
+_TOO_LARGE = "what was sent may be larger than it takes; "
 
 T = TypeVar("T")
 
@@ -88,11 +91,18 @@ class Unreachable(Exception):  # noqa: N818 - a condition that callers expect
 
     def __init__(self, url: str, error: Exception) -> None:
         cause = getattr(error, "reason", None) or error  # of the last repetition
+        broken = isinstance(cause, urllib3.exceptions.ProtocolError)
         super().__init__(
-            f"{_LOGIN.sub('//', url)} does not answer ({type(cause).__name__}): look whether the platform is"
-            " up (`jobyard status`; `jobyard up` starts one), and whether it listens there (the client's"
-            " `url`, which commands take from JOBYARD_API_URL)"
+            f"{_LOGIN.sub('//', url)} {'broke off' if broken else 'does not answer'}"
+            f" ({type(cause).__name__}): {_TOO_LARGE if broken else ''}look whether the platform is up"
+            " (`jobyard status`; `jobyard up` starts one), and whether it listens there (the client's `url`,"
+            " which commands take from JOBYARD_API_URL)"
         )
+
+
+class _FieldError(msgspec.Struct, frozen=True):
+    field: str
+    reason: str
 
 
 class ApiError(Exception):
@@ -108,16 +118,26 @@ class ApiError(Exception):
         self.status = status
         self.problem = problem
         self.retry_after = int(retry_after) if retry_after and retry_after.isdecimal() else None
-        details = "; ".join(f"{item['field']}: {item['reason']}" for item in problem.get("errors", ()))
-        super().__init__(details or problem.get("detail") or problem.get("title") or f"HTTP {status}")
+        told = _details(problem.get("errors")) or problem.get("detail") or problem.get("title")
+        super().__init__(told or f"HTTP {status}")
+
+
+def _details(errors: object) -> str:
+    """What is wrong with each field; nothing where a server on the way means other things by `errors`."""
+    try:
+        known = msgspec.convert(errors, list[_FieldError])
+    except msgspec.ValidationError:
+        return ""
+    return "; ".join(f"{error.field}: {error.reason}" for error in known)
 
 
 class Connection:
     """Talks to one API with one key; threads may share it."""
 
     def __init__(self, url: str, key: str, connections: int) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"the API's URL begins with http:// or https://, and {url!r} does not")
+        _require_url(url)
+        if not _KEY.fullmatch(key):
+            raise ValueError("the API's key is empty, or holds a blank, a line's end or what is no ASCII")
         self._url = url.rstrip("/")
         self._http = urllib3.PoolManager(
             maxsize=connections,
@@ -154,11 +174,14 @@ class Connection:
 
         Raises:
             ApiError: it was refused.
-            Unreachable: there was no answer.
+            Unreachable: there was no answer, or none of this API.
         """
         retries = (_ONCE if once else _REPEATABLE).until(give_up_at)
         with self._answer(method, path, headers, body, wait=wait, retries=retries) as answer:
-            return msgspec.json.decode(answer.data, type=type_)
+            try:
+                return msgspec.json.decode(answer.data, type=type_)
+            except msgspec.DecodeError as error:
+                raise Unreachable(self._url, error) from error
 
     def tell(self, method: str, path: str) -> None:
         """Send a request whose answer says nothing, once; raises as `ask`."""
@@ -199,6 +222,17 @@ class Connection:
                 yield answer
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(self._url, error) from error
+
+
+def _require_url(url: str) -> None:
+    try:
+        parts = urllib3.util.parse_url(url)
+        good = parts.scheme in {"http", "https"} and parts.host and "?" not in url and "#" not in url
+    except urllib3.exceptions.LocationParseError:
+        good = False
+    if not good:
+        shown = _LOGIN.sub("//", url)
+        raise ValueError(f"the API's URL is like http://127.0.0.1:8080, and {shown!r} is not")
 
 
 def _problem(body: bytes) -> Mapping[str, Any]:

@@ -1,11 +1,14 @@
 """`/v1/schedules`: saving schedules, listing them, and changing them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from api.acting import whose
 from api.answers import answer, revalidate
@@ -26,7 +29,7 @@ from api.scheduling import (
 )
 from worker.contract import Scope
 from worker.enqueue import Enqueuer, require_right
-from worker.ledger import clients, schedules
+from worker.ledger import clients, firings, schedules
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import new_id
@@ -145,13 +148,11 @@ class OneSchedule:
         client: Client = req.context.client
         wish = decode(read_json(req, self._largest), _WISHES)
         rule = wish.checked(self._enqueuer, client)
-        with self._ledger.write() as connection:
+        with _unique(wish.name), self._ledger.write() as connection:
             stored = find_schedule(connection, schedule_id, client, lock=True)
             require_no_file(stored)
-            if schedules.name_taken(connection, stored.client_id, wish.name, stored.id):
-                raise _taken(wish.name)
             enabled = stored.enabled if wish.enabled is None else wish.enabled
-            _replace(connection, _said(stored, rule), rule, enabled=enabled)
+            _replace(connection, _said(stored, rule), rule if enabled else None)
             note_act(connection, "schedule.change", stored, client)
             stored = find_schedule(connection, schedule_id, client)
         _answer(req, resp, 200, stored)
@@ -184,15 +185,21 @@ class Switch:
         client: Client = req.context.client
         with self._ledger.write() as connection:
             stored = find_schedule(connection, schedule_id, client, lock=True)
-            rule = schedule_of(stored)
-            if self._enabled:
-                require_right(rule.definition.kind, client.rights)
+            rule = self._rule(stored, client)
             if stored.enabled is not self._enabled:
-                _replace(connection, stored, rule, enabled=self._enabled)
+                _replace(connection, stored, rule)
                 act = "schedule.enable" if self._enabled else "schedule.disable"
                 note_act(connection, act, stored, client)
             stored = find_schedule(connection, schedule_id, client)
         _answer(req, resp, 200, stored)
+
+    def _rule(self, stored: Stored, client: Client) -> Rule | None:
+        """What it shall fire by; None: it shall not, so it need not be one that it can fire by."""
+        if not self._enabled:
+            return None
+        rule = schedule_of(stored)
+        require_right(rule.definition.kind, client.rights)
+        return rule
 
 
 def _new(connection: Connection, id_: UUID, client_id: UUID, wish: ScheduleWish, rule: Rule) -> Stored:
@@ -224,17 +231,28 @@ def _said(stored: Stored, rule: Rule) -> Stored:
     return msgspec.structs.replace(stored, name=rule.name, definition=definition)
 
 
-def _replace(connection: Connection, stored: Stored, rule: Rule, *, enabled: bool) -> None:
-    next_fire_at = rule.next(schedules.now(connection)) if enabled else None
-    if enabled and next_fire_at is None:
+def _replace(connection: Connection, stored: Stored, rule: Rule | None) -> None:
+    """Put a schedule in the place of what was there; None: it does not fire."""
+    next_fire_at = rule.next(schedules.now(connection)) if rule else None
+    if rule and next_fire_at is None:
         raise never(rule)
-    new = msgspec.structs.replace(stored, enabled=enabled, next_fire_at=next_fire_at)
+    new = msgspec.structs.replace(stored, enabled=rule is not None, next_fire_at=next_fire_at)
     schedules.replace(connection, new)
+    if rule is None:
+        firings.skip_waiting(connection, stored.key, "disabled")
 
 
 def _answer(req: Request, resp: Response, status: int, stored: Stored) -> None:
     client: Client = req.context.client
     answer(resp, status, Schedule.full(stored, readable=client.scopes.allow(Scope.READ)))
+
+
+@contextmanager
+def _unique(name: str) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise _taken(name) from error
 
 
 def _taken(name: str) -> Problem:

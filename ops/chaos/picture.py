@@ -10,8 +10,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import vl_convert
-
 from ops.chaos.history import Alive, AnyEvent, Done, Fault, Started, Submitted
 
 _WIDTH = 1100  # pixels
@@ -23,6 +21,8 @@ Row = dict[str, Any]
 
 def draw(history: Sequence[AnyEvent], out: Path) -> None:
     """Write timeline.svg and timeline.png into a folder."""
+    import vl_convert  # noqa: PLC0415 - it comes with workers alone, and every command's help is told without them
+
     specification = spec(history)
     svg = vl_convert.vegalite_to_svg(specification, vl_version=_VERSION)
     (out / "timeline.svg").write_text(svg)

@@ -25,8 +25,7 @@ def upload(file: Path, name: str | None, content_type: str | None) -> None:
     """Store FILE, and show its id."""
     called = name or file.name
     with open_client() as client:
-        type_ = content_type or mimetypes.guess_type(called)[0] or _UNKNOWN
-        stored = client.upload(called, file.read_bytes(), type_)
+        stored = client.upload(called, file.read_bytes(), content_type or _guessed(called))
     Console().print_json(msgspec.json.encode(stored).decode())
 
 
@@ -36,3 +35,8 @@ def delete(artifact_id: object) -> None:
     """Delete a file that was uploaded; a job that names it and has not read it yet will fail."""
     with open_client() as client:
         client.delete_upload(str(artifact_id))
+
+
+def _guessed(name: str) -> str:
+    type_, coding = mimetypes.guess_type(name)
+    return type_ if type_ and not coding else _UNKNOWN  # the type is that of what was compressed

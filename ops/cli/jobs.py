@@ -93,7 +93,10 @@ def artifact(job_id: Any, name: str, out: Path | None) -> None:
     """Download the file NAME that a job made."""
     target = out or Path(Path(name).name)
     with open_client() as client:
-        client.download(str(job_id), name, target)
+        try:
+            client.download(str(job_id), name, target)
+        except OSError as error:
+            raise click.ClickException(f"{target} cannot be written: {error.strerror}") from None
     click.echo(f"{target}: {target.stat().st_size} bytes")
 
 

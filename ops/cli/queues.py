@@ -15,6 +15,9 @@ from ops.cli.site import console, open_client
 from ops.cli.wording import at_least, brief
 
 _LOOK = 0.5  # seconds between two looks at a queue that drains
+_QUIET_LOOKS = (
+    2  # that find nothing running, for a claim that began before the pause may be committed after one
+)
 
 
 @click.group(invoke_without_command=True)
@@ -130,7 +133,8 @@ def _until_nothing_runs(client: Client, queue: Queue, give_up_at: float | None) 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("")
-        while queue.running:
+        quiet = 0
+        while (quiet := 0 if queue.running else quiet + 1) < _QUIET_LOOKS:
             progress.update(task, description=f"{queue.name}: {queue.running} run")
             if give_up_at is not None and time.monotonic() >= give_up_at:
                 return False

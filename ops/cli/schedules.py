@@ -87,9 +87,8 @@ def list_schedules(owner: str | None, limit: int) -> None:
     with open_client() as client:
         for found in client.schedules.all(limit, **({"client": owner} if owner else {})):
             following = written(found.next_fire_at) if found.next_fire_at else _silence(found)
-            table.add_row(
-                escape(found.name), _rhythm(found), found.kind, following, found.id, found.client or ""
-            )
+            row = (found.name, _rhythm(found), found.kind, following, found.id, found.client or "")
+            table.add_row(*map(escape, row))
     console(LISTED).print(table)
 
 
@@ -142,9 +141,8 @@ def firings(schedule: str, limit: int) -> None:
     with open_client() as client:
         for fired in client.schedules.firings(_id(client, schedule), limit):
             why = fired.reason or ("by hand" if fired.by_hand else "")
-            table.add_row(
-                written(fired.fire_at), fired.state, fired.job_id or "", fired.job_state or "", escape(why)
-            )
+            row = (written(fired.fire_at), fired.state, fired.job_id or "", fired.job_state or "", why)
+            table.add_row(*map(escape, row))
     console(LISTED).print(table)
 
 

@@ -94,7 +94,7 @@ def _client(url: str, key: str) -> Client:
     try:
         return Client(url, key)
     except ValueError as error:
-        raise click.ClickException(f"JOBYARD_API_URL: {error}") from None
+        raise click.ClickException(f"{error}: look at JOBYARD_API_URL and JOBYARD_API_KEY") from None
 
 
 def _told(error: ApiError) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from ops.cli.wording import at_least, brief
 from ops.doctor.finding import Finding, guarded
 from worker.contract.queues import QUEUES
-from worker.ledger import migrate, queues
+from worker.ledger import leases, migrate, queues
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import time_of
 from worker.settings import PREFIX, Settings
@@ -27,7 +27,6 @@ _OVERDUE = text("""
     SELECT EXISTS (SELECT FROM jobs WHERE state IN ('scheduled', 'retrying')
                    AND due_at < now() - :age * interval '1 second')
 """)
-_CONSUMED = text("SELECT DISTINCT unnest(queues) FROM workers WHERE heartbeat_at > now() - interval '30 s'")
 
 
 def examine_ledger(settings: Settings) -> Iterator[Finding]:
@@ -58,7 +57,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
         yield from _examine_due(connection)
         yield from _examine_paused(connection)
         yield from _examine_late(connection)
-        yield from _examine_queues(set(connection.execute(_CONSUMED).scalars()))
+        yield from _examine_queues(set(leases.consuming(connection, settings.lease)))
 
 
 def _examine_ids(connection: Connection) -> Iterator[Finding]:

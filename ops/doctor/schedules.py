@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
@@ -16,25 +17,27 @@ from schedules.permissions import Permissions
 from worker import catalog
 from worker.catalog import Catalog
 from worker.contract import KindError
-from worker.enqueue import Enqueuer, Refused
+from worker.enqueue import Enqueuer, Refused, Submission
 from worker.ledger import clients, schedules
 from worker.ledger.engines import Ledger
 from worker.ledger.schedules import Stored
-from worker.scheduling import Schedule
+from worker.scheduling import Definition, Schedule
 from worker.settings import Settings
 
 _LATE = timedelta(minutes=3)
-_SHOWN = 20  # that are late
+_SHOWN = 20  # of each finding
 _PAGE = 1000
 
 
-class _Wanted(msgspec.Struct, frozen=True):
-    """What a definition says of its jobs; a later version may have other words for it."""
-
-    kind: str | None = None
+_DEFINITIONS = msgspec.json.Decoder(Definition)
 
 
-_WANTED = msgspec.json.Decoder(_Wanted)
+class _Mute(NamedTuple):
+    """What schedules that make no jobs have in common."""
+
+    client: str
+    kind: str
+    reason: str  # and what to do
 
 
 def examine_schedules(settings: Settings) -> Iterator[Finding]:
@@ -42,28 +45,32 @@ def examine_schedules(settings: Settings) -> Iterator[Finding]:
     folders = [files.SHIPPED, *([Path(settings.schedules)] if settings.schedules else [])]
     try:
         kinds = catalog.load(settings.kind_packages)
-        found = files.load(folders, Enqueuer(kinds))
+        enqueuer = Enqueuer(kinds, plain_http=settings.callback_http)
+        found = files.load(folders, enqueuer)
     except (files.ScheduleError, KindError) as error:
         yield Finding("schedules", good=False, text=str(error))
     else:
         yield Finding("schedules", good=True, text=f"{len(found)} in order")
         if settings.database_url is not None:
-            yield from guarded("schedules", lambda: _examine_firing(settings, found, kinds), AWAY)
+            yield from guarded("schedules", lambda: _examine_firing(settings, found, kinds, enqueuer), AWAY)
 
 
-def _examine_firing(settings: Settings, found: Sequence[Schedule], kinds: Catalog) -> Iterator[Finding]:
+def _examine_firing(
+    settings: Settings, found: Sequence[Schedule], kinds: Catalog, enqueuer: Enqueuer
+) -> Iterator[Finding]:
     read: set[str] = set()
     late: list[Stored] = []
-    mute: Counter[tuple[str, str]] = Counter()
+    mute: Counter[_Mute] = Counter()
+    operators = catalog.of_operators(kinds)
     with closing(Ledger.open(settings, "doctor")) as ledger, ledger.read() as connection:
         until = schedules.now(connection) - _LATE
         for page in _pages(connection):
             read |= {stored.name for stored in page if stored.from_file}
             late += [stored for stored in page if stored.next_fire_at and stored.next_fire_at < until]
-            mute.update(_mute(connection, page, catalog.of_operators(kinds)))
+            mute.update(_mute(connection, page, operators, enqueuer))
     yield from map(_unread, sorted({schedule.name for schedule in found} - read))
     yield from map(_overdue, late[:_SHOWN])
-    yield from (_without_right(*whose, count) for whose, count in sorted(mute.items()))
+    yield from (_makes_nothing(what, count) for what, count in sorted(mute.items())[:_SHOWN])
 
 
 def _pages(connection: Connection) -> Iterator[Sequence[Stored]]:
@@ -74,23 +81,35 @@ def _pages(connection: Connection) -> Iterator[Sequence[Stored]]:
 
 
 def _mute(
-    connection: Connection, page: Sequence[Stored], operators: frozenset[str]
-) -> Iterator[tuple[str, str]]:
-    """Client and kind of each schedule whose next firing will be skipped for want of a key."""
+    connection: Connection, page: Sequence[Stored], operators: frozenset[str], enqueuer: Enqueuer
+) -> Iterator[_Mute]:
+    """Of each schedule whose next firing will be skipped, why."""
     permissions = Permissions(connection, page, operators)
     names = clients.names_of(connection, {stored.client_id for stored in page})
     for stored in page:
-        kind = _WANTED.decode(stored.definition).kind
-        if stored.next_fire_at and kind and not _may(permissions, stored, kind):
-            yield names[stored.client_id], kind
+        wish = _wish(stored) if stored.next_fire_at else None
+        reason = _refusal(permissions, enqueuer, stored, wish) if wish else None
+        if wish and reason:
+            yield _Mute(names[stored.client_id], wish.kind, reason)
 
 
-def _may(permissions: Permissions, stored: Stored, kind: str) -> bool:
+def _wish(stored: Stored) -> Submission | None:
     try:
-        permissions.require(stored, kind)
+        return _DEFINITIONS.decode(stored.definition).submission(stored.name)
+    except msgspec.ValidationError:  # a later version wrote it
+        return None
+
+
+def _refusal(permissions: Permissions, enqueuer: Enqueuer, stored: Stored, wish: Submission) -> str | None:
+    try:
+        permissions.require(stored, wish.kind)
     except Refused:
-        return False
-    return True
+        return "no good key of this client may submit that; `jobyard keys add`"
+    try:
+        enqueuer.prepare(wish, stored.client_id, request_id=None)
+    except Refused as refused:
+        return f"{refused}; change or delete them"
+    return None
 
 
 def _unread(name: str) -> Finding:
@@ -108,6 +127,6 @@ def _overdue(stored: Stored) -> Finding:
     return Finding(f"schedule {stored.name}", good=False, text=text)
 
 
-def _without_right(client: str, kind: str, count: int) -> Finding:
-    text = f"{count} of {kind} make no jobs: no good key of this client may submit that; `jobyard keys add`"
-    return Finding(f"schedules of {client}", good=False, text=text)
+def _makes_nothing(what: _Mute, count: int) -> Finding:
+    text = f"{count} of {what.kind} make no jobs: {what.reason}"
+    return Finding(f"schedules of {what.client}", good=False, text=text)

@@ -24,6 +24,8 @@ def reach(root: object, path: Sequence[str | int]) -> list[inspect.Type]:
     """
     found = [_type_info(root)]
     for step in path:
+        if found and all(isinstance(each, _ANYTHING) for each in found):
+            break  # what is inside of anything is anything, too
         inside = (inner for outer in found for inner in _inside(outer, step))
         found = list({id(inner): inner for inner in inside}.values())  # or unions of unions multiply
     return found

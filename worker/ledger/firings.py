@@ -63,6 +63,12 @@ def waiting(connection: Connection, schedules: Collection[str]) -> Mapping[str, 
     return found
 
 
+def skip_waiting(connection: Connection, schedule: str, reason: str) -> None:
+    """Let no firing of a schedule wait any longer: they make no jobs."""
+    left = waiting(connection, [schedule]).get(schedule, [])
+    release(connection, [NewFiring(schedule=schedule, fire_at=fire_at, skipped=reason) for fire_at in left])
+
+
 _RELEASE = text("""
     UPDATE firings f SET job_id = new.job_id, skipped = new.skipped, fired_at = now()
     FROM json_to_recordset(CAST(:new AS json))

@@ -216,6 +216,7 @@ _RESULTS = text("""
            (SELECT json_object_agg(a.name, a.id) FROM artifacts a WHERE a.job_id = j.id) AS artifacts
     FROM jobs j
     WHERE j.id = ANY(CAST(:ids AS uuid[])) AND j.client_id = :client_id AND j.state = 'succeeded'
+      AND j.payload IS NOT NULL
 """)
 
 
@@ -227,6 +228,6 @@ class Made(msgspec.Struct, frozen=True):
 
 
 def made_by(connection: Connection, ids: Collection[UUID], client_id: UUID) -> dict[UUID, Made]:
-    """What a client's jobs have made; those that did not succeed are left out."""
+    """What a client's jobs have made; those that did not succeed, or were cleared, are left out."""
     rows = connection.execute(_RESULTS, {"ids": uuid_array(sorted(ids)), "client_id": client_id})
     return {row.id: Made(row.result, row.artifacts or {}) for row in rows}

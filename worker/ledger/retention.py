@@ -227,14 +227,15 @@ def forget_firings(connection: Connection, cutoff: datetime, limit: int) -> int:
 
 # ── clients' own files ────────────────────────────────────────────────────────────────────────────────
 
-# Payloads name uploads by their ids. Only live jobs are searched: a finished one is about as old as the
-# upload that it took.
+# Payloads name uploads by their ids. Of jobs only live ones are searched: a finished one is about as old as
+# the upload that it took. A schedule wants for ever what its jobs will take.
 _WANTED = text("""
     WITH live AS (
         SELECT payload FROM jobs WHERE state IN ('scheduled', 'retrying')
         UNION ALL SELECT payload FROM jobs WHERE state = 'queued' AND published_at IS NULL
         UNION ALL SELECT payload FROM jobs WHERE state = 'queued' AND published_at IS NOT NULL
         UNION ALL SELECT payload FROM jobs WHERE state = 'running'
+        UNION ALL SELECT definition FROM client_schedules
     ), named AS (
         SELECT CAST(found[1] AS uuid) AS id FROM live,
              regexp_matches(CAST(payload AS text), '[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}', 'gi')
@@ -254,7 +255,7 @@ _UPLOADS = text("""
 
 
 def wanted_uploads(connection: Connection, cutoff: datetime) -> list[UUID]:
-    """Clients' files from before the cutoff that the payload of a live job names."""
+    """Clients' files from before the cutoff that the payload of a live job or of a schedule names."""
     if not connection.execute(_UPLOADS_BEFORE, {"cutoff": cutoff}).scalar():
         return []
     return list(connection.execute(_WANTED, {"cutoff": cutoff}).scalars())

@@ -63,10 +63,6 @@ def add(connection: Connection, new: Stored) -> bool:
     return connection.execute(_ADD, words).rowcount > 0
 
 
-_NAME_TAKEN = text("""
-    SELECT EXISTS (SELECT FROM client_schedules WHERE client_id = :client_id AND name = :name AND id <> :id)
-""")
-
 _REPLACE = text("""
     UPDATE client_schedules
     SET name = :name, definition = CAST(:definition AS json), enabled = :enabled, updated_at = now(),
@@ -75,14 +71,12 @@ _REPLACE = text("""
 """)
 
 
-def name_taken(connection: Connection, client_id: UUID, name: str, other_than: UUID) -> bool:
-    """Whether another schedule of the client has this name."""
-    words = {"client_id": client_id, "name": name, "id": other_than}
-    return bool(connection.execute(_NAME_TAKEN, words).scalar_one())
-
-
 def replace(connection: Connection, new: Stored) -> None:
-    """Put what is new in the place of what was there; it owes nothing for the past."""
+    """Put what is new in the place of what was there; it owes nothing for the past.
+
+    Raises:
+        IntegrityError: another schedule of the client has its name.
+    """
     connection.execute(_REPLACE, msgspec.structs.asdict(new))
 
 
@@ -218,7 +212,11 @@ _SYNC = text("""
     WHERE NOT s.from_file OR CAST(s.definition AS text) <> CAST(excluded.definition AS text)
 """)
 
-_FORGET = text("DELETE FROM client_schedules WHERE from_file AND name <> ALL(CAST(:names AS text[]))")
+# Of the version before too, or a file that comes back months later would owe all that time.
+_FORGET = text("""
+    WITH of_version_before AS (DELETE FROM schedules WHERE name <> ALL(CAST(:names AS text[])))
+    DELETE FROM client_schedules WHERE from_file AND name <> ALL(CAST(:names AS text[]))
+""")
 
 
 def sync(connection: Connection, client_id: UUID, files: Mapping[str, str]) -> None:

@@ -306,6 +306,8 @@ Index(
     postgresql_where=text("job_id IS NULL AND skipped IS NULL"),
 )
 
+Index("firings_fire_at", firings.c.fire_at)  # for pruning
+
 # The mark that should be in the broker: one row at most.
 broker_mark = Table(
     "broker_mark",

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+_LOCAL = frozenset({"localtime", "posixrules"})  # where they are known: what this machine's clock shows
+
 
 class CronError(ValueError):
     """An expression or a time zone from which no fire time follows.
@@ -68,7 +70,10 @@ class Cron:
 
 
 def _zone(name: str) -> ZoneInfo:
+    unknown = CronError("timezone", f"{name!r}: not an IANA time zone such as Europe/Berlin")
+    if name in _LOCAL:
+        raise unknown
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, no name at all, a folder of names
-        raise CronError("timezone", f"{name!r}: not an IANA time zone such as Europe/Berlin") from None
+        raise unknown from None

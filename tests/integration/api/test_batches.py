@@ -167,9 +167,10 @@ def test_a_list_is_told_where_it_belongs(caller: Caller) -> None:
     alone = caller.call("POST", "/v1/jobs", headers, body=b" [{}]")
     assert alone.status_code == 422
     assert "a list of jobs goes to POST /v1/batches" in alone.json["detail"]
-    batch = caller.call("POST", "/v1/batches", headers, body=b"[{}]")
-    assert batch.status_code == 422
-    assert 'send the list as {"jobs": [...]}' in batch.json["detail"]
+    for body in (b"[{}]", b"[" + b",".join([b"{}"] * 100_000) + b"]"):
+        batch = caller.call("POST", "/v1/batches", headers, body=body)
+        assert batch.status_code == 422
+        assert 'send the list as {"jobs": [...]}' in batch.json["detail"]
     lines = caller.call("POST", "/v1/batches", headers, body=b'{"kind": "a"}\n{"kind": "b"}')
     assert lines.status_code == 400
     assert "one a line, are application/x-ndjson" in lines.json["detail"]

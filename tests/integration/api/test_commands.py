@@ -12,7 +12,11 @@ from click.testing import CliRunner, Result
 from ops.cli import main
 from tests.integration.api.fakes import FakeWorker
 from tests.integration.api.server import Server
+from worker.ledger import artifacts
+from worker.ledger.engines import Ledger
+from worker.ledger.records import Artifact
 from worker.settings import Settings
+from worker.storage import Storage
 
 FETCH = {"kind": "web.fetch", "payload": {"url": "https://example.com/"}}
 RESULT = {
@@ -204,10 +208,60 @@ def test_a_file_goes_up_and_one_that_is_not_there_is_said_so(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("name", ["rain.csv.gz", "rain.tgz", "rain"])
+def test_what_is_compressed_is_not_called_by_what_is_inside(
+    jobyard: Jobyard, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"\x1f\x8b")
+    stored = shown(jobyard("artifacts", "upload", str(tmp_path / name)))
+    assert stored["content_type"] == "application/octet-stream"
+
+
+def test_a_file_of_a_job_is_downloaded(
+    *,
+    settings: Settings,
+    jobyard: Jobyard,
+    submitted: Callable[..., dict[str, Any]],
+    ledger: Ledger,
+    worker: FakeWorker,
+    tmp_path: Path,
+) -> None:
+    job = submitted()
+    held = worker.claim(job)
+    with Storage(settings.home_path / "artifacts").create() as (file_id, writer):
+        writer.write(b"<html>")
+    file = Artifact(
+        id=file_id,
+        client_id=held.client_id,
+        job_id=held.id,
+        name="body",
+        content_type="text/html",
+        size=writer.size,
+        sha256=writer.sha256,
+    )
+    with ledger.write() as connection:
+        artifacts.record_artifacts(connection, [file])
+    worker.succeed(held, RESULT)
+    out = tmp_path / "page.html"
+    told = jobyard("jobs", "artifact", job["id"], "body", "--out", str(out))
+    assert (told.exit_code, told.stdout) == (0, f"{out}: 6 bytes\n")
+    assert out.read_bytes() == b"<html>"
+    nowhere = jobyard("jobs", "artifact", job["id"], "body", "--out", str(tmp_path / "no" / "page.html"))
+    assert nowhere.exit_code == 1
+    assert "cannot be written: No such file or directory" in nowhere.stderr
+
+
 def test_a_refused_key_and_a_url_without_a_scheme_name_their_settings(
     jobyard: Jobyard,
 ) -> None:
     refused = jobyard("jobs", "list", env={"JOBYARD_API_KEY": "jy_no"})
     assert "JOBYARD_API_KEY" in refused.stderr
     bad = jobyard("jobs", "list", env={"JOBYARD_API_URL": "127.0.0.1:8080"})
-    assert "JOBYARD_API_URL: the API's URL begins with http://" in bad.stderr
+    assert "the API's URL is like http://" in bad.stderr
+    assert "JOBYARD_API_URL" in bad.stderr
+    pasted = jobyard("jobs", "list", env={"JOBYARD_API_KEY": "jy_no\n"})
+    assert (pasted.exit_code, "JOBYARD_API_KEY" in pasted.stderr, "jy_no" in pasted.output) == (
+        1,
+        True,
+        False,
+    )

@@ -1,20 +1,24 @@
 """Schedules as clients save, read, change and run them."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
-from falcon.testing import Result
+from falcon.testing import Result, TestClient
 from sqlalchemy import text
 
 import api.scheduling
+from api.app import Deps, create_app
 from schedules.files import CLIENT, Files
 from schedules.firing import Firing
 from schedules.metrics import Metrics
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, unknown_id
+from tests.integration.api.server import until
 from tests.unit.api.kinds import CATALOG
 from worker.contract import Rights, Scopes
 from worker.enqueue import Enqueuer
@@ -75,6 +79,16 @@ def test_a_schedule_is_saved_and_read_with_its_next_five_fire_times(caller: Call
     assert shown.json["next_fire_at"] == shown.json["next_fire_times"][0]
 
 
+def test_a_schedule_is_small_however_large_a_job_may_be(deps: Deps, caller: Caller) -> None:
+    settings = msgspec.structs.replace(deps.settings, api_max_body=1_000_000)
+    http = TestClient(create_app(replace(deps, settings=settings)))
+    patient = Caller(http, caller.client, caller.key)
+
+    large = DAILY | {"payload": {"name": "x" * 66_000}}
+    assert create(patient, large).status_code == 413
+    assert send(patient, "PUT", path_of(created(caller)), large).status_code == 413
+
+
 def test_what_a_client_has_already_is_304(caller: Caller) -> None:
     path = path_of(created(caller))
     tag = caller.get(path).headers["ETag"]
@@ -131,6 +145,25 @@ def test_a_key_saves_and_runs_only_what_it_may_submit(caller: Caller, new_caller
         bound.post(path_of(schedule, "/enable")),
     ):
         assert (answer.status_code, answer.json["type"]) == (403, "urn:jobyard:kind-not-allowed")
+
+
+def test_a_name_that_another_request_takes_at_the_same_moment_is_taken(
+    caller: Caller, ledger: Ledger
+) -> None:
+    path = path_of(created(caller, name="evening"))
+    waiting = text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+    with ThreadPoolExecutor(1) as other, ledger.write() as connection:
+        insert = text("""
+                INSERT INTO client_schedules (id, client_id, name, definition)
+                SELECT gen_random_uuid(), client_id, 'morning', definition FROM client_schedules
+                WHERE client_id = :client_id
+            """)
+        connection.execute(insert, {"client_id": caller.client.id})
+        answer = other.submit(send, caller, "PUT", path, DAILY)
+        until(lambda: bool(connection.execute(waiting).scalar_one()))
+
+    assert answer.result().status_code == 409
+    assert answer.result().json["type"] == "urn:jobyard:schedule-name-held"
 
 
 def test_a_name_is_unique_among_a_clients_own(caller: Caller, new_caller: NewCaller) -> None:
@@ -206,6 +239,18 @@ def test_it_is_disabled_and_enabled_again(caller: Caller) -> None:
     enabled = caller.post(path_of(schedule, "/enable")).json
     assert enabled["enabled"] is True
     assert enabled["next_fire_at"] == schedule["next_fire_at"]
+
+
+def test_what_waited_when_it_was_disabled_makes_no_job(caller: Caller, ledger: Ledger) -> None:
+    schedule = created(caller)
+    with ledger.write() as connection:
+        waits = NewFiring(schedule=schedule["id"], fire_at=ledger_schedules.now(connection))
+        firings.record(connection, [waits])
+
+    caller.post(path_of(schedule, "/disable"))
+
+    (fired,) = caller.get(path_of(schedule, "/firings")).json["firings"]
+    assert (fired["state"], fired["reason"]) == ("skipped", "disabled")
 
 
 def test_what_is_deleted_is_gone(caller: Caller) -> None:
@@ -364,6 +409,21 @@ def test_what_is_disabled_owes_nothing_when_it_is_enabled(caller: Caller, ledger
         stored = ledger_schedules.find(connection, UUID(schedule["id"]), None)
     assert stored
     assert datetime.now(UTC) - stored.fired_until < timedelta(minutes=1)
+
+
+def test_a_schedule_that_can_fire_no_more_can_be_read_and_disabled(caller: Caller, ledger: Ledger) -> None:
+    path = path_of(created(caller))
+    with ledger.write() as connection:  # a time zone that this machine does not know
+        connection.exec_driver_sql("""
+            UPDATE client_schedules
+            SET definition = '{"kind": "test.greet", "cron": "0 9 * * *", "timezone": "Mars/Olympus"}'
+        """)
+
+    shown = caller.get(path)
+    assert (shown.status_code, shown.json["next_fire_times"]) == (200, [])
+    assert caller.post(f"{path}/enable").status_code == 422
+    disabled = caller.post(f"{path}/disable")
+    assert (disabled.status_code, disabled.json["enabled"]) == (200, False)
 
 
 def test_what_a_later_version_says_of_a_schedule_is_kept(caller: Caller, ledger: Ledger) -> None:

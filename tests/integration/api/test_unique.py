@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tests.integration.api.conftest import NewCaller
 from tests.integration.api.fakes import Caller, FakeWorker
 from tests.integration.api.test_batches import problems, submit
+from worker.ledger.engines import Ledger
 
 HELLO: dict[str, Any] = {"kind": "test.greet", "payload": {"name": "Ada"}}
 UNIQUE = HELLO | {"unique_key": "nightly"}
@@ -33,6 +35,16 @@ def test_with_a_window_the_key_is_held_after_a_success(caller: Caller, worker: F
     first = caller.accepted(windowed)
     worker.succeed(worker.claim(first), {"text": "hello"})
     assert caller.submit(windowed).json["id"] == first["id"]
+
+
+def test_no_more_states_are_taken_than_there_are(caller: Caller, ledger: Ledger) -> None:
+    answer = caller.submit(HELLO | {"unique_key": {"key": "k", "states": ["failed"] * 8}})
+    assert answer.status_code == 422
+    assert "unique_key.states: Expected `array` of length <= 7" in answer.json["detail"]
+    job = caller.accepted(HELLO | {"unique_key": {"key": "twice", "states": ["failed", "failed"]}})
+    with ledger.write() as connection:
+        states = text("SELECT states FROM unique_keys WHERE job_id = :id")
+        assert connection.execute(states, {"id": job["id"]}).scalar_one() == ["failed"]
 
 
 def test_the_states_that_hold_a_key_can_be_named(caller: Caller) -> None:

@@ -8,6 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from worker.ledger import migrate
+from worker.ledger.migrations.versions import v0010_schedules
 from worker.ledger.tables import metadata
 
 PARTITION = re.compile(r".*_(default|\d{8})")
@@ -71,6 +72,21 @@ def test_upgrading_again_changes_nothing(connection: Connection) -> None:
     assert described(connection, "public", COLUMNS) == before
     current, needed = migrate.pending(connection)
     assert current == needed != None  # noqa: E711 - reads as one chain
+
+
+def test_firings_of_the_version_before_were_not_fired_at_the_upgrade(connection: Connection) -> None:
+    for column in ("fired_at", "skipped", "by_hand"):
+        connection.exec_driver_sql(f"ALTER TABLE firings DROP COLUMN {column}")
+    connection.exec_driver_sql("DROP INDEX IF EXISTS firings_made, firings_waiting, firings_fire_at")
+    connection.exec_driver_sql(
+        "INSERT INTO firings VALUES ('tidy', '2026-01-31T06:00:00Z', gen_random_uuid())"
+    )
+
+    connection.exec_driver_sql(v0010_schedules.FIRINGS)
+
+    assert connection.exec_driver_sql(
+        "SELECT fired_at = fire_at FROM firings WHERE schedule = 'tidy'"
+    ).scalar()
 
 
 def test_partitions_have_the_columns_of_their_table_in_the_same_order(connection: Connection) -> None:

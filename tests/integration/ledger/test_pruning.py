@@ -30,11 +30,13 @@ from worker.contract.states import State
 from worker.ledger import (
     artifacts,
     batches,
+    clients,
     firings,
     idempotency,
     jobs,
     partitions,
     retention,
+    schedules,
     transitions,
     unique_keys,
 )
@@ -351,6 +353,20 @@ def test_a_job_in_any_live_state_keeps_its_upload(
         job_id = enqueue(connection, payload=f'{{"file": "{file}"}}'.encode(), published=live == "published")
         if live != "published":
             change(connection, job_id, state=f"'{live}'")
+
+    assert prune(pruner).uploads == 0
+    assert stored(storage, file)
+
+
+def test_a_schedule_keeps_the_upload_that_its_jobs_will_take(
+    ledger: Ledger, storage: Storage, pruner: LedgerPruner
+) -> None:
+    file = store(ledger, storage, None)
+    with ledger.write() as connection:
+        connection.exec_driver_sql("UPDATE artifacts SET created_at = now() - interval '15 days'")
+        owner = clients.ensure_client(connection, "acme")
+        definition = f'{{"cron": "0 0 1 * *", "kind": "database.load", "payload": {{"artifact": "{file}"}}}}'
+        schedules.sync(connection, owner.id, {"monthly": definition})
 
     assert prune(pruner).uploads == 0
     assert stored(storage, file)

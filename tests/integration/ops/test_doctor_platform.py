@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 import redis
 from sqlalchemy import text
@@ -19,6 +20,7 @@ from schedules.files import SHIPPED, Files, load
 from tests.integration.ledger.situations import change, enqueue
 from worker import catalog
 from worker.contract import Rights
+from worker.contract.queues import QUEUES
 from worker.enqueue import Enqueuer
 from worker.ledger import agenda, clients, queues, schedules
 from worker.ledger.agenda import Agenda
@@ -38,12 +40,25 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
     with closing(Ledger.open(settings, "test")) as ledger:
         yield ledger
         with ledger.write() as connection:
-            for table in ("jobs", "queues", "client_schedules", "api_keys"):
+            for table in ("jobs", "queues", "client_schedules", "api_keys", "workers"):
                 connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - a name from here
 
 
 def by_subject(findings: Iterator[Finding]) -> dict[str, Finding]:
     return {finding.subject: finding for finding in findings}
+
+
+def test_a_worker_counts_for_as_long_as_its_lease(settings: Settings, ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        worker = text("""
+            INSERT INTO workers (id, name, host, pid, queues, heartbeat_at)
+            VALUES (gen_random_uuid(), 'all@here', 'here', 1, :queues, now() - interval '40 s')
+        """)
+        connection.execute(worker, {"queues": list(QUEUES)})
+    patient = msgspec.structs.replace(settings, lease=60.0)
+
+    assert by_subject(examine_ledger(patient))["queues"].good
+    assert not by_subject(examine_ledger(msgspec.structs.replace(settings, lease=30.0)))["queues"].good
 
 
 def test_a_clock_of_an_api_that_is_ahead(settings: Settings, ledger: Ledger) -> None:
@@ -146,6 +161,19 @@ def test_schedules_that_no_key_allows_any_more(settings: Settings, ledger: Ledge
     with ledger.write() as connection:
         clients.add_key(connection, client_id, "another", rights=Rights.of(["web.*"]))
     assert about(settings, "schedules of ada") == ""
+
+
+def test_schedules_whose_kind_is_no_more_are_told(settings: Settings, ledger: Ledger) -> None:
+    saved(ledger, "orphan")
+    with ledger.write() as connection:
+        connection.exec_driver_sql("""
+            UPDATE client_schedules SET definition = '{"kind": "web.gone", "every": 3600}'
+            WHERE name = 'orphan'
+        """)
+
+    said = about(settings, "schedules of ada")
+    assert "1 of web.gone make no jobs: kind: there is no kind 'web.gone'" in said
+    assert said.endswith("; change or delete them")
 
 
 def saved(ledger: Ledger, name: str) -> UUID:

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from tests.integration.ledger.situations import CLIENT, claimed, enqueue, finish
 from worker.contract.errors import Fatal, Retryable
 from worker.contract.states import State
+from worker.ledger import retention
 from worker.ledger.artifacts import record_artifacts
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import new_id
@@ -97,6 +98,13 @@ def test_nothing_is_taken_of_a_job_that_has_not_succeeded(ledger: Ledger) -> Non
         waiting = enqueue(connection)
     with pytest.raises(Fatal, match="did not succeed"):
         filled(job({"$from": str(waiting), "result": ""}), ledger)
+
+
+def test_nothing_is_taken_of_a_job_that_was_cleared(ledger: Ledger, made: UUID) -> None:
+    with ledger.write() as connection:
+        retention.clear_jobs(connection, [made])
+    with pytest.raises(Fatal, match="was pruned"):
+        filled(job({"$from": str(made), "result": ""}), ledger)
 
 
 def test_what_is_too_large_fails_the_job(ledger: Ledger, made: UUID, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -301,6 +301,15 @@ def test_a_mistake_ends_it_with_a_sentence(
     assert "Traceback" not in said
 
 
+def test_a_schedule_may_call_back_as_the_settings_allow(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "own schedules" / "tick.toml").write_text(
+        EVERY_SECOND + 'callback = "http://127.0.0.1:9/told"\n'
+    )
+    beat = start(callback_http=True)
+
+    eventually(lambda: beat.lines("fired"))
+
+
 def test_celerys_own_schedule_is_refused_with_the_place_for_schedules() -> None:
     app = Celery("test", set_as_current=False)
     app.conf.beat_schedule = {"x": {"task": "upkeep.prune", "schedule": 1.0}}

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from schedules import turn
 from schedules.files import CLIENT, Files
-from schedules.firing import BATCH, Firing
+from schedules.firing import BATCH, MOST_FIRINGS, Firing
 from schedules.metrics import Metrics
 from worker import catalog
 from worker.contract import Rights, Scopes
@@ -270,6 +270,20 @@ def test_a_thousand_that_are_due_at_once_are_fired_in_a_few_transactions(ledger:
         assert "client_schedules_due" in str(plan.scalars().all())
 
 
+def test_what_a_long_outage_left_is_fired_in_transactions_of_bounded_size(ledger: Ledger) -> None:
+    missed = [given(ledger, "10 minutes", f"s{number}", missed="all", limit=500) for number in range(6)]
+    part = beat(ledger)
+    sizes = []
+    more = True
+    while more:
+        before = made(ledger)
+        more = tick(ledger, part)
+        sizes.append(made(ledger) - before)
+
+    assert max(sizes) <= MOST_FIRINGS + 500
+    assert all(len(history(ledger, stored)) >= 500 for stored in missed)
+
+
 def test_a_single_time_fires_once_and_is_over(ledger: Ledger) -> None:
     at = now_of(ledger) - timedelta(seconds=1)
     stored = due_once(ledger, at=at.isoformat())
@@ -400,7 +414,7 @@ def test_without_a_good_key_a_client_fires_nothing_and_is_told_why(ledger: Ledge
     ("rights", "scopes", "fires"),
     [
         (None, ["submit"], True),
-        (["upkeep.*"], ["submit"], True),
+        (["web.*"], ["submit"], True),
         (["email.*"], ["submit"], False),
         (None, ["read"], False),
     ],
@@ -408,7 +422,7 @@ def test_without_a_good_key_a_client_fires_nothing_and_is_told_why(ledger: Ledge
 def test_it_fires_while_any_key_of_its_client_may_submit_the_kind(
     ledger: Ledger, rights: list[str] | None, scopes: list[str], *, fires: bool
 ) -> None:
-    stored = due_once(ledger)
+    stored = due_once(ledger, kind="web.fetch", payload={"url": "https://example.com/"})
     key_of(ledger, stored, Rights.of(rights) if rights else None, *scopes)
 
     tick(ledger)
@@ -495,6 +509,17 @@ def test_a_file_that_is_gone_fires_no_more(ledger: Ledger) -> None:
 
     assert of_file(ledger) is None
     assert of_file(ledger, "other")
+
+
+def test_a_file_that_comes_back_owes_nothing_for_the_time_before(ledger: Ledger) -> None:
+    with ledger.write() as connection:  # as the version before left it
+        connection.exec_driver_sql("INSERT INTO schedules VALUES ('tidy', now() - interval '40 days')")
+    tick(ledger, files(ledger, other=definition(cron="0 0 1 1 *")))
+
+    tick(ledger, files(ledger, tidy=definition(cron="0 * * * *", missed="all")))
+    tick(ledger)
+
+    assert made(ledger) == 0
 
 
 def test_a_changed_file_owes_at_most_a_minute_of_the_past(ledger: Ledger) -> None:

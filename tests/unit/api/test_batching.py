@@ -51,3 +51,12 @@ def test_a_batch_may_have_many_links_and_not_any_number(monkeypatch: pytest.Monk
     with pytest.raises(Problem) as refused:
         prepared(chain(readers=4, references=0))
     assert refused.value.description == "jobs: have 4 entries in `after`; a batch may have 3"
+
+
+def test_of_a_long_circle_the_first_names_are_shown() -> None:
+    circle = [{**FETCH, "name": f"n{n}", "after": [f"n{(n + 1) % 1000}"]} for n in range(1000)]
+    with pytest.raises(Problem) as refused:
+        prepared(circle)
+    said = str(refused.value.members["errors"])
+    assert "goes round in a circle: n" in said
+    assert len(said) < 500

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from api.counting import MOST_JOBS, require_few
+from api.counting import MOST_BESIDE, MOST_JOBS, require_few
 from api.errors import Problem
 from worker.enqueue import Refused
 
@@ -38,8 +38,47 @@ def test_a_refusal_takes_no_memory(job: bytes, *, lines: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"{" * 300_000, b"\xff" * 300_000, b'{"jobs": 5}' + b" " * 300_000, b"[" * 300_000]
+    "sent", [b"{" * 300_000, b"\xff" * 300_000, b'{"jobs": [5' + b" " * 300_000 + b"]}", b"[" * 300_000]
 )
 def test_what_is_no_batch_is_left_to_those_who_read_it(sent: bytes) -> None:
     with suppress(Refused):  # neither a crash, nor a word about how many
         require_few(sent, lines=False)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        b'"tags": [' + b",".join([b'"a"'] * 1_000_000) + b"]",
+        b",".join([b'"tags": ["a"]'] * 100_000),
+        b'"tags": [' + b",".join([b'"a"'] * 1_000_000) + b'], "tags": []',
+        b'"jobs": [' + b",".join([b"{}"] * 1_000_000) + b"]",
+    ],
+    ids=["many tags", "tags again and again", "many tags, then none", "another list of jobs"],
+)
+def test_what_stands_beside_the_jobs_takes_no_memory(beside: bytes) -> None:
+    sent = b"{" + beside + b', "jobs": [{}]}'
+    tracemalloc.start()
+    try:
+        with pytest.raises(Problem, match="422") as problem:
+            require_few(sent, lines=False)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    beside_it = len(sent) - len(b"[{}]")
+    assert problem.value.description == (
+        f"body: has {beside_it} bytes beside the list of its jobs; a batch may have {MOST_BESIDE}"
+    )
+
+
+@pytest.mark.parametrize("sent", [b"[%s]", b'"%s"'])
+def test_what_is_no_object_is_left_to_those_who_say_where_it_belongs(sent: bytes) -> None:
+    require_few(sent % (b" " * 300_000), lines=False)
+
+
+def test_one_job_that_is_none_is_named_by_its_place() -> None:
+    jobs = [b"{}"] * 200_000
+    jobs[3] = b"0"
+    with pytest.raises(Refused, match=r"^jobs\[3\]: Expected `object`"):
+        require_few(b'{"jobs": [' + b",".join(jobs) + b"]}", lines=False)
+    with pytest.raises(Refused, match=r"^jobs\[3\]: Expected `object`"):
+        require_few(b"\n".join(jobs), lines=True)

@@ -1,3 +1,4 @@
+import timeit
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,15 @@ NOON = datetime(2027, 1, 31, 12, tzinfo=UTC)
 )
 def test_what_tells_one_job_from_another_is_left_out(message: str, said: str) -> None:
     assert without_particulars(message) == said
+
+
+@pytest.mark.parametrize("part", ["a", "a.", "abcdef12", "' ", "' \"", "1.", "+", "a@"])
+def test_a_message_made_to_be_slow_costs_about_what_its_length_does(part: str) -> None:
+    def seconds(letters: int) -> float:
+        message = (part * letters)[:letters]
+        return min(timeit.repeat(lambda: without_particulars(message), number=3, repeat=5))
+
+    assert seconds(10_000) < 50 * seconds(1_000)  # the square would be a hundred times as much
 
 
 def row(message: str, jobs: int = 1, minutes: int = 0, **fields: Any) -> Any:

@@ -195,7 +195,8 @@ def test_every_secret_is_a_file_that_the_script_makes() -> None:
     assert "PASSWORD:" not in re.sub(r"PASSWORD(_FILE|__FILE):", "", str(SERVICES))
 
 
-def test_the_script_keeps_the_secrets_that_there_are(tmp_path: Path) -> None:
+def test_the_script_keeps_the_secrets_that_there_are_and_the_folder_to_its_owner(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
     for _ in range(2):
         subprocess.run([TOP / "ops/docker/secrets", tmp_path], check=True)
         (tmp_path / "redis_password").chmod(0o644)

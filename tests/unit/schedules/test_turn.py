@@ -56,3 +56,11 @@ def test_nothing_is_done_where_nothing_is_due(overlap: Overlap) -> None:
 
 def test_what_waited_fires_when_the_policy_was_changed() -> None:
     assert turn("allow", [], [ONE, TWO], 9, living=True).fire == [ONE, TWO]
+
+
+@pytest.mark.parametrize("overlap", ["allow", "skip", "queue", "replace"])
+def test_what_waits_is_not_due_besides(overlap: Overlap) -> None:
+    """A change that waited for a beat begins where the beat began."""
+    decided = turn(overlap, [ONE], [ONE], 9, living=False)
+
+    assert [decided.fire, decided.wait, decided.skip] == [[ONE], [], []]

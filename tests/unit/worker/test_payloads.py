@@ -1,6 +1,7 @@
 """Payloads that name what other jobs will have made, as they are checked when they are submitted."""
 
 import time
+import tracemalloc
 from typing import Any
 from uuid import UUID
 
@@ -172,6 +173,17 @@ def test_what_a_field_is_called_costs_no_time_and_is_not_repeated_at_length(
     found = refused("web.fetch", {"url": "https://example.com/", name: 1} | more)
     assert time.process_time() - started < 2.0  # what looks at it over and over takes minutes
     assert len(found.field) + len(found.reason) < 1000
+
+
+def test_where_references_stand_is_not_written_down_while_nothing_is_wrong_with_them() -> None:
+    place = {"x" * 1_000_000: {"$from": "fetch", "result": ""}}
+    takes = check("email.send", {"to": ["ada@example.com"], "template": "x", "variables": place}).takes
+    tracemalloc.start()
+    try:
+        PAYLOADS.check_results("email.send", takes, {FETCH: "web.fetch"})
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", ["x", "x.y", "", "x`y", "x\ny", "é" * 1000])

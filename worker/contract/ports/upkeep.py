@@ -15,7 +15,7 @@ class Pruned(Result, frozen=True, kw_only=True):
     days: Annotated[int, Meta(description="Of these, whole days that went at once.")] = 0
     cleared: Annotated[int, Meta(description="Jobs that stay, without payload, result and files.")] = 0
     artifacts: Annotated[int, Meta(description="Files of those jobs.")] = 0
-    uploads: Annotated[int, Meta(description="Clients' own files that no live job names.")] = 0
+    uploads: Annotated[int, Meta(description="Clients' files that no live job or schedule names.")] = 0
     strays: Annotated[int, Meta(description="Files without a record, left by a crash.")] = 0
     idempotency_keys: Annotated[int, Meta(description="Keys that are not remembered any longer.")] = 0
     firings: Annotated[int, Meta(description="Notes of which firing made which job.")] = 0

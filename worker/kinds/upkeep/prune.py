@@ -5,7 +5,7 @@ from worker.contract.ports import Pruned, Pruner
 
 
 class Prune(Payload, frozen=True, kw_only=True):
-    """Nothing to choose: any client can submit any kind, and what is deleted is the operator's to say."""
+    """Nothing to choose: what is deleted is for the settings to say."""
 
 
 @kind(
@@ -14,6 +14,7 @@ class Prune(Payload, frozen=True, kw_only=True):
     max_attempts=5,
     deadline=minutes(60),
     backoff=Backoff(base=30.0, cap=600.0),
+    operator=True,
 )
 def prune(_payload: Prune, ctx: Context, pruner: Pruner) -> Pruned:
     """Delete finished jobs past the retention, with history and artifacts, and what else is forgotten."""

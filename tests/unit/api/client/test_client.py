@@ -163,6 +163,12 @@ def test_a_refusal_names_the_fields(site: Site, client: Client) -> None:
     assert (refused.value.status, refused.value.retry_after) == (422, 0)
 
 
+def test_a_refusal_of_another_server_on_the_way_is_told_in_its_words(site: Site, client: Client) -> None:
+    site.answers = [problem(403, detail="not from here", errors=["blocked"])]
+    with pytest.raises(ApiError, match="not from here"):
+        client.submit("web.fetch", {"url": "x"})
+
+
 def test_who_waits_asks_again_until_the_end(site: Site, client: Client) -> None:
     running = JOB | {"state": "running"}
     site.answers = [good(running, 202), good(running), good()]
@@ -203,10 +209,40 @@ def test_a_file_is_written_once_it_is_whole(site: Site, client: Client, tmp_path
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8080", "localhost:8080", "", "ftp://127.0.0.1"])
-def test_a_url_without_its_scheme_is_refused_at_once(url: str) -> None:
-    with pytest.raises(ValueError, match="begins with http:// or https://"):
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("127.0.0.1:8080", "localhost:8080", "", "ftp://127.0.0.1"),
+        *("http://", "http://:80", "http://[::1", "http://127.0.0.1:99999", "http://127.0.0.1/?a=b"),
+    ],
+)
+def test_what_is_no_url_of_an_api_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match=r"is like http://127\.0\.0\.1:8080, and "):
         Client(url, "jy_test")
+
+
+def test_a_refused_url_is_shown_without_its_login() -> None:
+    with pytest.raises(ValueError, match=r"and 'ftp://127\.0\.0\.1' is not"):
+        Client("ftp://ada:secret@127.0.0.1", "jy_test")
+
+
+@pytest.mark.parametrize("key", ["", "jy_test\n", "jy_te st", "jy_té"])
+def test_what_can_be_no_key_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(ValueError, match="key is empty, or holds") as refused:
+        Client("HTTP://127.0.0.1:8080", key)
+    assert "jy_" not in str(refused.value)
+
+
+def test_an_answer_that_is_not_the_apis_is_none(site: Site, client: Client) -> None:
+    site.answers = [good(b"<html>Log in</html>")]
+    with pytest.raises(Unreachable, match=r"does not answer \(DecodeError\)"):
+        client.job("an-id")
+
+
+def test_a_connection_that_breaks_as_a_file_goes_up_is_said_so(site: Site, client: Client) -> None:
+    site.answers = [None]
+    with pytest.raises(Unreachable, match=r"broke off \(ProtocolError\): what was sent may be larger"):
+        client.upload("a", b"b")
 
 
 def test_nobody_there_is_said_so_and_what_to_look_at() -> None:

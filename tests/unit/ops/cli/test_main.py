@@ -112,6 +112,11 @@ def test_what_accepts_and_times_work_needs_no_library_of_workers(name: str) -> N
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_all_commands_are_listed_without_the_libraries_of_workers() -> None:
+    done = run_without_workers_libraries("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("module", ["api.wsgi", "schedules.beat", "ops.flower", "ops.cli.schema"])
 def test_a_role_but_workers_loads_without_the_libraries_of_workers(module: str) -> None:
     absent = "idna,jinja2,standardwebhooks,typst,vl_convert,xlsxwriter"

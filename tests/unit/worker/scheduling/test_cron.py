@@ -121,6 +121,7 @@ def test_six_fields_skip_what_does_not_exist_and_repeat_what_comes_twice() -> No
         ("0 0 */31 2 MON#5", "UTC", "never fires"),
         ("* * * * *", "Europe/Atlantis", "not an IANA time zone"),
         ("* * * * *", "", "not an IANA time zone"),
+        ("* * * * *", "localtime", "not an IANA time zone"),
         ("* * * * *", "Europe", "not an IANA time zone"),
         ("* * * * *", "../../etc/passwd", "not an IANA time zone"),
     ],

@@ -30,15 +30,19 @@ CREATE INDEX client_schedules_due ON client_schedules (due_at) WHERE due_at IS N
 CREATE INDEX client_schedules_client ON client_schedules (client_id, id)
 """
 
+# When those that there are were fired nobody noted; it was not now.
 FIRINGS = """
 ALTER TABLE firings ALTER COLUMN job_id DROP NOT NULL;
 ALTER TABLE firings ADD COLUMN fired_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL;
+UPDATE firings SET fired_at = fire_at;
 ALTER TABLE firings ADD COLUMN skipped TEXT;
 ALTER TABLE firings ADD COLUMN by_hand BOOLEAN DEFAULT false NOT NULL;
 
 CREATE INDEX firings_made ON firings (schedule, fire_at) WHERE job_id IS NOT NULL;
 
-CREATE INDEX firings_waiting ON firings (schedule, fire_at) WHERE job_id IS NULL AND skipped IS NULL
+CREATE INDEX firings_waiting ON firings (schedule, fire_at) WHERE job_id IS NULL AND skipped IS NULL;
+
+CREATE INDEX firings_fire_at ON firings (fire_at)
 """
 
 
