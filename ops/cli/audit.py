@@ -5,7 +5,8 @@ import msgspec
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ops.cli.site import console, found_settings, open_ledger
+from ops.cli.moments import written
+from ops.cli.site import LISTED, console, found_settings, open_ledger
 from worker.ledger import audit as ledger_audit
 
 
@@ -22,16 +23,22 @@ def audit(act: str | None, limit: int, *, as_json: bool) -> None:
             click.echo(msgspec.json.encode(entry).decode())
         return
     table = Table(
-        Column("when", no_wrap=True), "who", "act", "what", Column("details", overflow="fold"), box=None
+        Column("when", no_wrap=True),
+        "who",
+        "act",
+        Column("what", no_wrap=True),
+        Column("details", overflow="fold"),
+        box=None,
+        pad_edge=False,
     )
     for entry in entries:
         details = {name: value for name, value in (entry["details"] or {}).items() if value not in (None, "")}
         shown = ", ".join(f"{name}={value}" for name, value in details.items())
         table.add_row(
-            f"{entry['acted_at']:%Y-%m-%d %H:%M:%S}",
+            written(entry["acted_at"]),
             entry["actor"],
             entry["act"],
             entry["subject"],
             escape(shown),
         )
-    console().print(table)
+    console(LISTED).print(table)

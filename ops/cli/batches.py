@@ -8,11 +8,13 @@ from typing import Any, NoReturn, TextIO
 import click
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from api.client import Batch
 from ops.cli.jobs import print_jobs
-from ops.cli.site import console, open_client
+from ops.cli.moments import written
+from ops.cli.site import LISTED, console, open_client
 from worker.contract.states import State
 
 _MOST = 10_000  # jobs of a batch
@@ -66,14 +68,21 @@ def show(batch_id: Any) -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 def list_batches(limit: int, **wanted: str | None) -> None:
     """List batches, newest first."""
-    table = Table(Column("id", min_width=36), "jobs", "created", "finished", "tags", box=None)
+    table = Table(
+        Column("id", no_wrap=True, min_width=36),
+        "jobs",
+        Column("created", no_wrap=True),
+        Column("finished", no_wrap=True),
+        Column("tags", overflow="fold"),
+        box=None,
+        pad_edge=False,
+    )
     with open_client() as client:
         for batch in client.batches(limit, **{name: value for name, value in wanted.items() if value}):
-            finished = f"{batch.finished_at:%FT%T}" if batch.finished_at else ""
-            table.add_row(
-                batch.id, str(batch.size), f"{batch.created_at:%FT%T}", finished, ", ".join(batch.tags)
-            )
-    console().print(table)
+            finished = written(batch.finished_at) if batch.finished_at else ""
+            tags = escape(", ".join(batch.tags))
+            table.add_row(batch.id, str(batch.size), written(batch.created_at), finished, tags)
+    console(LISTED).print(table)
 
 
 @batches.command("jobs")

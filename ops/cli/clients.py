@@ -6,11 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import click
+from rich.markup import escape
 from rich.table import Column, Table
 from sqlalchemy import Connection
 
 from ops.cli.identity import operator
-from ops.cli.site import console, found_settings, open_ledger
+from ops.cli.moments import written
+from ops.cli.site import LISTED, console, found_settings, open_ledger
 from worker import catalog
 from worker.contract import Rights, Scope, Scopes
 from worker.ledger import audit
@@ -68,7 +70,7 @@ def list_clients() -> None:
     table = Table("client", "since", box=None)
     with open_ledger(found_settings()) as ledger, ledger.read() as connection:
         for row in ledger_clients.all_clients(connection):
-            table.add_row(row["name"], f"{row['created_at']:%Y-%m-%d %H:%M}")
+            table.add_row(row["name"], written(row["created_at"]))
     console().print(table)
 
 
@@ -121,19 +123,24 @@ def add_key(
 def list_keys(client: str) -> None:
     """Show the keys of a client by their first characters."""
     columns = ("begins", "label", "kinds", "scopes", "made", "last used", "expires", "revoked")
-    table = Table(Column("id", min_width=36), *columns, box=None)
+    table = Table(
+        Column("id", no_wrap=True, min_width=36),
+        *(Column(name, overflow="fold") for name in columns),
+        box=None,
+        pad_edge=False,
+    )
     with open_ledger(found_settings()) as ledger, ledger.read() as connection:
         for row in ledger_clients.keys_of(connection, named_client(connection, client).id):
             times = (row["created_at"], row["last_used_at"], row["expires_at"], row["revoked_at"])
             table.add_row(
                 str(row["id"]),
                 row["hint"] + "…",
-                row["label"],
+                escape(row["label"]),
                 str(ledger_clients.rights_of(row["kinds"])),
                 str(ledger_clients.scopes_of(row["scopes"])),
-                *(f"{time:%Y-%m-%d %H:%M}" if time else "" for time in times),
+                *(written(time) if time else "" for time in times),
             )
-    console().print(table)
+    console(LISTED).print(table)
 
 
 @keys.command("rotate")

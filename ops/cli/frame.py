@@ -126,9 +126,9 @@ def _workers(snapshot: Snapshot) -> RenderableType:
 def _running(snapshot: Snapshot) -> Table:
     table = Table(
         Column("job", no_wrap=True, min_width=36),
-        "kind",
+        Column("kind", overflow="fold"),
         "queue",
-        "client",
+        Column("client", overflow="fold"),
         Column("attempt", justify="right"),
         Column("for", justify="right"),
         box=None,

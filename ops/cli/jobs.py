@@ -9,11 +9,13 @@ from typing import Any, NoReturn
 import click
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from api.client import Job
 from ops.cli import selection
-from ops.cli.site import console, open_client
+from ops.cli.moments import Past, written
+from ops.cli.site import LISTED, console, open_client
 from worker.contract.states import Priority, State
 
 _STATES = [state.value for state in State]
@@ -106,8 +108,16 @@ def artifact(job_id: Any, name: str, out: Path | None) -> None:
 @click.option("--batch", type=click.UUID, help="Only jobs of the batch with this id.")
 @click.option("--error-type", help="Only jobs that failed with this, as `jobs failures` shows it.")
 @click.option("--client", help="Jobs of this client, or '*' for everybody: keys with the scope operate.")
-@click.option("--created-after", help="Only jobs accepted then or later (RFC 3339: 2027-01-31T08:00:00Z).")
-@click.option("--created-before", help="Only jobs accepted before this time.")
+@click.option(
+    *("--since", "--created-after", "created_after"),
+    type=Past(),
+    help="Only jobs accepted then or later: 2h, 7d, yesterday, 2027-01-31 (of UTC), RFC 3339.",
+)
+@click.option(
+    *("--until", "--created-before", "created_before"),
+    type=Past(),
+    help="Only jobs accepted before this time.",
+)
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most."
 )
@@ -116,29 +126,31 @@ def list_jobs(limit: int, **wanted: object) -> None:
     given = {name: str(value) for name, value in wanted.items() if value}
     with open_client() as client:
         found = list(client.jobs(limit + 1, **given))
-    print_jobs(found[:limit])
+    print_jobs(found[:limit], whose="client" in given)
+    if not found:
+        click.echo(f"no job fits, of {selection.described(given)}", err=True)
     if len(found) > limit:
         click.echo(
             f"there are more than these {limit}: give a larger --limit, or a narrower filter", err=True
         )
 
 
-def print_jobs(found: Iterable[Job]) -> None:
-    """A table of jobs as lists show them."""
+def print_jobs(found: Iterable[Job], *, whose: bool = False) -> None:
+    """A table of jobs as lists show them; `whose`: with their clients."""
     table = Table(
-        Column("id", min_width=36),
-        "kind",
-        "state",
-        "attempt",
-        Column("created", no_wrap=True),
+        Column("id", no_wrap=True),
+        *([Column("client", overflow="fold")] if whose else []),
+        *(Column(name, no_wrap=True) for name in ("kind", "state", "attempt", "created")),
         Column("error", overflow="fold"),
         box=None,
+        pad_edge=False,
     )
     for job in found:
         attempts = f"{job.attempt}/{job.max_attempts}"
-        error = job.error.message if job.error else ""
-        table.add_row(job.id, job.kind, job.state, attempts, f"{job.created_at:%FT%T}", error[:60])
-    console().print(table)
+        error = escape(job.error.message[:60]) if job.error else ""
+        owner = [job.client or ""] if whose else []
+        table.add_row(job.id, *owner, job.kind, job.state, attempts, written(job.created_at), error)
+    console(LISTED).print(table)
 
 
 @jobs.command()

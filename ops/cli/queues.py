@@ -93,14 +93,15 @@ def purge(name: str, *, yes: bool, dry_run: bool) -> None:
 
 def queue_table(found: Sequence[Queue]) -> Table:
     """The queues, one a line."""
-    columns = ("waiting", "oldest", "running", "accepted/min", "finished/min", "failed/min")
+    columns = ("waiting", "oldest", "running", "accepted\n/min", "finished\n/min", "failed\n/min", "workers")
     table = Table(
         Column("queue", no_wrap=True),
         *(Column(name, justify="right", no_wrap=True) for name in columns),
-        Column("workers", justify="right"),
-        Column("paused", overflow="fold"),
+        Column("paused", overflow="fold", min_width=10),
         box=None,
         pad_edge=False,
+        padding=(0, 1),
+        collapse_padding=True,
     )
     for queue in found:
         rates = (queue.accepted_per_minute, queue.finished_per_minute, queue.failed_per_minute)

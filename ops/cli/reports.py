@@ -1,6 +1,7 @@
 """Reports: those there are, a new one, and trying them out without a job."""
 
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from worker.definitions.checks import NAME, NAMING
 from worker.settings import Settings
 
 FORMATS = ("pdf", "xlsx", "csv", "html")
+_STANDARD_OUTPUT = Path("-")
 FILES = ("report.toml", "layout.typ", "layout.html")
 
 
@@ -94,7 +96,9 @@ def check(name: str | None) -> None:
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="By the output's ending, or else pdf.")
 @click.option("--table", help="Which table a csv holds.")
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="NAME.FORMAT otherwise."
+    *("-o", "--output"),
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="NAME.FORMAT otherwise; - is standard output.",
 )
 def preview(
     name: str, params: tuple[str, ...], format_: ReportFormat | None, table: str | None, output: Path | None
@@ -112,12 +116,13 @@ def preview(
     rendered = _render(settings, known, order, path)
     for each, count in rendered.items():
         click.echo(f"{each}: {count:,} rows", err=True)
-    click.echo(path)
+    if path != _STANDARD_OUTPUT:
+        click.echo(path)
 
 
 def _render(settings: Settings, known: Definitions, order: ReportOrder, path: Path) -> Mapping[str, int]:
     try:
-        with _written(path.resolve()) as file:  # a link leads to its file, and stays
+        with _written(path) as file:
             return DefinedReports(known, Sources(settings, known)).render(order, file, lambda _: None).rows
     except JobError as error:
         raise click.ClickException(str(error)) from None
@@ -128,10 +133,14 @@ def _render(settings: Settings, known: Definitions, order: ReportOrder, path: Pa
 @contextmanager
 def _written(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of the one there when it is whole; a device or a pipe is written to."""
+    if path == _STANDARD_OUTPUT:
+        yield sys.stdout.buffer
+        return
     if path.exists() and not path.is_file():
         with path.open("wb") as file:
             yield file
         return
+    path = path.resolve()  # a link leads to its file, and stays
     unfinished = path.with_name(path.name + ".part")
     try:
         with unfinished.open("wb") as file:

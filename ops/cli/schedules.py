@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from api.client import Client, Schedule
-from ops.cli.site import console, open_client
+from ops.cli.moments import written
+from ops.cli.site import LISTED, console, open_client
 
 
 @click.group()
@@ -73,13 +74,22 @@ def create(name: str, kind: str, payload: str, *, disabled: bool, replace: bool,
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 def list_schedules(owner: str | None, limit: int) -> None:
     """List schedules, newest first."""
-    table = Table("name", "fires", "kind", "next", Column("id", min_width=36), "client", box=None)
+    table = Table(
+        Column("name", overflow="fold"),
+        "fires",
+        "kind",
+        Column("next", no_wrap=True),
+        Column("id", no_wrap=True, min_width=36),
+        Column("client", overflow="fold"),
+        box=None,
+        pad_edge=False,
+    )
     with open_client() as client:
         for found in client.schedules.all(limit, **({"client": owner} if owner else {})):
-            following = f"{found.next_fire_at:%FT%TZ}" if found.next_fire_at else _silence(found)
+            following = written(found.next_fire_at) if found.next_fire_at else _silence(found)
             row = (found.name, _rhythm(found), found.kind, following, found.id, found.client or "")
             table.add_row(*map(escape, row))
-    console().print(table)
+    console(LISTED).print(table)
 
 
 @schedules.command()
@@ -119,13 +129,21 @@ def run(schedule: str) -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 def firings(schedule: str, limit: int) -> None:
     """List what a schedule fired, newest first."""
-    table = Table("fire time", "state", "job", "its state", Column("why", overflow="fold"), box=None)
+    table = Table(
+        Column("fire time", no_wrap=True),
+        "state",
+        Column("job", no_wrap=True),
+        "its state",
+        Column("why", overflow="fold"),
+        box=None,
+        pad_edge=False,
+    )
     with open_client() as client:
         for fired in client.schedules.firings(_id(client, schedule), limit):
             why = fired.reason or ("by hand" if fired.by_hand else "")
-            row = (f"{fired.fire_at:%FT%TZ}", fired.state, fired.job_id or "", fired.job_state or "", why)
+            row = (written(fired.fire_at), fired.state, fired.job_id or "", fired.job_state or "", why)
             table.add_row(*map(escape, row))
-    console().print(table)
+    console(LISTED).print(table)
 
 
 @schedules.command()
@@ -144,7 +162,10 @@ def _id(client: Client, schedule: str) -> str:
     except ValueError:
         found = client.schedules.find(schedule)
     if found is None:
-        raise click.ClickException(f"there is no schedule {schedule}; `jobyard schedules list` names them")
+        raise click.ClickException(
+            f"you have no schedule {schedule}; `jobyard schedules list` names yours, and another client's"
+            " goes by its id: `jobyard schedules list --client '*'`"
+        )
     return found.id
 
 

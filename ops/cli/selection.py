@@ -1,10 +1,9 @@
 """Jobs by filter: what they failed with, a file of them, and acting on all that fit."""
 
 import csv
-import re
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, TextIO
 
 import click
@@ -13,41 +12,26 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from api.client import Acted, Job
-from ops.cli.site import console, open_client
+from ops.cli.moments import Past, written
+from ops.cli.site import LISTED, console, open_client
 from worker.contract.states import State
 
 Wanted = dict[str, str]
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_LENGTH = re.compile(r"(\d{1,5})([smhd])")
 _FIELDS = ("id", "client", "kind", "queue", "state", "attempt", "max_attempts", "created_at", "started_at")
 _COLUMNS = (*_FIELDS, "finished_at", "error_type", "error_message", "tags", "batch_id")
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet would begin to compute
 
 
-class _Past(click.ParamType[str]):
-    """A moment: RFC 3339, or a length of time before now."""
-
-    name = "moment"
-
-    def convert(self, value: str, _param: click.Parameter | None, _ctx: click.Context | None) -> str:
-        if length := _LENGTH.fullmatch(value):
-            ago = timedelta(**{_UNITS[length[2]]: int(length[1])})
-            return (datetime.now(UTC) - ago).isoformat()
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
-            self.fail(f"{value!r} is no moment: write 2h, 7d or 2027-01-31T08:00:00Z")
-        return value
-
-
 _OPTIONS = (
     click.option("--kind"),
     click.option("--queue"),
-    click.option("--since", "created_after", type=_Past(), help="Accepted then or later: 2h, 7d, RFC 3339."),
-    click.option("--until", "created_before", type=_Past(), help="Accepted before then."),
+    click.option(
+        *("--since", "created_after"),
+        type=Past(),
+        help="Accepted then or later: 2h, 7d, yesterday, 2027-01-31 (of UTC), RFC 3339.",
+    ),
+    click.option("--until", "created_before", type=Past(), help="Accepted before then."),
     click.option("--client", help="Of this client, or '*' for everybody: keys with the scope operate."),
 )
 _FURTHER = (
@@ -79,18 +63,22 @@ def failures(**wanted: str | None) -> None:
         found = client.failures(**_given(wanted))
     table = Table(
         Column("jobs", justify="right"),
-        "kind",
-        "error",
-        Column("message", overflow="fold"),
+        Column("kind", overflow="fold"),
+        Column("error", overflow="fold"),
+        Column("message", overflow="fold", min_width=10),
         Column("last", no_wrap=True),
-        Column("example", min_width=36),
+        Column("example", no_wrap=True, min_width=36),
         box=None,
+        pad_edge=False,
     )
     for group in found.failures:
-        last = f"{group.last_failed_at:%FT%T}"
+        last = written(group.last_failed_at)
         words = (group.kind, group.error_type, group.message)
         table.add_row(str(group.count), *map(escape, words), last, group.example_id)
-    console().print(table)
+    console(LISTED).print(table)
+    if not found.failures:
+        wanted["created_after"] = found.created_after.isoformat()
+        click.echo(f"nothing failed of {described(_given(wanted))}", err=True)
     if not found.complete:
         click.echo("there were more failed jobs than are looked at: ask for a shorter time", err=True)
 
@@ -132,12 +120,34 @@ COMMANDS = (failures, export, cancel_all, retry_all)
 def _act(act: str, ask: Callable[..., Iterator[Acted]], wanted: Wanted, *, yes: bool, dry_run: bool) -> None:
     meant = sum(done.matched for done in ask(dry_run=True, **wanted)) if dry_run or not yes else 0
     if dry_run:
-        click.echo(f"{meant} jobs are meant")
+        click.echo(f"{meant} jobs are meant, of {described(wanted)}")
         return
     if not yes:
-        click.confirm(f"{act} {meant} jobs?", abort=True)
+        click.confirm(f"{act} {meant} jobs, of {described(wanted)}?", abort=True)
     changed = sum(done.changed for done in ask(**wanted))
     click.echo(f"{changed} jobs changed")
+
+
+def described(wanted: Wanted) -> str:
+    """Which jobs a filter means, in words: whoever is about to act on them sees what was understood."""
+    return ", ".join([_owner(wanted), *_conditions(wanted)])
+
+
+def _owner(wanted: Wanted) -> str:
+    owner = wanted.get("client")
+    if owner is None:
+        return "this key's client (--client NAME for another)"
+    return "all clients" if owner == "*" else f"client {owner}"
+
+
+def _conditions(wanted: Wanted) -> Iterator[str]:
+    for name in ("kind", "queue", "state", "tag", "batch", "error_type"):
+        if name in wanted:
+            yield f"{name.replace('_', ' ')} {wanted[name]}"
+    if since := wanted.get("created_after"):
+        yield f"accepted since {written(datetime.fromisoformat(since))}"
+    if until := wanted.get("created_before"):
+        yield f"accepted before {written(datetime.fromisoformat(until))}"
 
 
 def _write_lines(jobs: Iterator[Job], output: TextIO) -> None:

@@ -17,12 +17,18 @@ from worker.ledger.engines import Ledger
 from worker.settings import Settings
 
 _WIDE = 200  # characters
+LISTED = 120  # characters of a table with ids and times: a narrower terminal breaks its lines itself
 
 
-def console() -> Console:
-    """Where a command prints: a table that goes into a pipe is not cut to the width of a terminal."""
+def console(least: int = 0) -> Console:
+    """Where a command prints: a table that goes into a pipe is not cut to the width of a terminal.
+
+    Args:
+        least: characters that a line may have, however narrow the terminal is.
+    """
     shown = Console()
-    return shown if shown.is_terminal else Console(width=_WIDE)
+    width = shown.width if shown.is_terminal else _WIDE
+    return Console(width=max(width, least))
 
 
 def running(settings: Settings) -> Status | None:
@@ -92,9 +98,11 @@ def _client(url: str, key: str) -> Client:
 
 
 def _told(error: ApiError) -> str:
-    if error.status != HTTPStatus.UNAUTHORIZED:
-        return str(error)
-    return f"{error}: look at JOBYARD_API_KEY (`jobyard keys add CLIENT` makes a key)"
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        return f"{error}: look at JOBYARD_API_KEY (`jobyard keys add CLIENT` makes a key)"
+    if scope := error.problem.get("scope"):
+        return f"{error}: `jobyard keys add CLIENT --scopes {scope}` makes one, for JOBYARD_API_KEY"
+    return str(error)
 
 
 def _key_of(path: Path | None) -> str:

@@ -8,8 +8,11 @@ from ops.doctor.finding import Finding, guarded
 from ops.doctor.ledger import NO_PLATFORM
 from worker.broker import DROPPED, Broker, BrokerDown, is_redis
 from worker.contract.queues import QUEUES
-from worker.settings import Settings
+from worker.settings import PREFIX, Settings
 
+_AWAY = (
+    f"see that it runs where {PREFIX}BROKER_URL says (ops/runbooks/BrokerDown.md); jobs wait in the ledger"
+)
 _OLDEST_REDIS = (7, 2)  # that redis-py 8 supports
 
 
@@ -19,7 +22,7 @@ def examine_broker(settings: Settings) -> Iterator[Finding]:
     if url is None:
         yield Finding("broker", good=False, text=NO_PLATFORM)
     else:
-        yield from guarded("broker", lambda: _examine(url))
+        yield from guarded("broker", lambda: _examine(url), _AWAY)
 
 
 def _examine(url: str) -> Iterator[Finding]:
@@ -28,7 +31,7 @@ def _examine(url: str) -> Iterator[Finding]:
         depth = sum(broker.depths(QUEUES).values())
         dropped = 0 if is_redis(url) else broker.depths([DROPPED])[DROPPED]
     except BrokerDown as error:
-        yield Finding("broker", good=False, text=f"does not answer ({error}); jobs wait in the ledger")
+        yield Finding("broker", good=False, text=f"does not answer ({error}); {_AWAY}")
         return
     finally:
         broker.close()

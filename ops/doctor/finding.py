@@ -13,12 +13,12 @@ class Finding(msgspec.Struct, frozen=True):
     text: str  # what was found and, where it is bad, what to do
 
 
-def guarded(subject: str, examine: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """What a look finds; where it breaks off, why."""
+def guarded(subject: str, examine: Callable[[], Iterator[Finding]], advice: str) -> Iterator[Finding]:
+    """What a look finds; where it breaks off, why, and what to do."""
     try:
         yield from examine()
     except Exception as error:  # noqa: BLE001 - a diagnosis reports whatever is wrong
-        yield Finding(subject, good=False, text=f"does not answer: {_reason(error)}")
+        yield Finding(subject, good=False, text=f"does not answer: {_reason(error)}; {advice}")
 
 
 def _reason(error: BaseException) -> str:

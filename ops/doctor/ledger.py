@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from ops.cli.wording import at_least, brief
 from ops.doctor.finding import Finding, guarded
 from worker.contract.queues import QUEUES
 from worker.ledger import leases, migrate, queues
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import time_of
-from worker.settings import Settings
+from worker.settings import PREFIX, Settings
 
+AWAY = f"see that it runs where {PREFIX}DATABASE_URL says (ops/runbooks/LedgerDown.md)"
 NO_PLATFORM = "no platform runs here: `jobyard up`, or set its URL"
 
 _OLDEST_POSTGRESQL = 150000
@@ -32,7 +34,7 @@ def examine_ledger(settings: Settings) -> Iterator[Finding]:
     if settings.database_url is None:
         yield Finding("ledger", good=False, text=NO_PLATFORM)
     else:
-        yield from guarded("ledger", lambda: _examine(settings))
+        yield from guarded("ledger", lambda: _examine(settings), AWAY)
 
 
 def examine_version(subject: str, connection: Connection) -> Iterator[Finding]:
@@ -54,6 +56,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
         yield from _examine_ids(connection)
         yield from _examine_due(connection)
         yield from _examine_paused(connection)
+        yield from _examine_late(connection)
         yield from _examine_queues(set(leases.consuming(connection, settings.lease)))
 
 
@@ -87,7 +90,25 @@ def _examine_paused(connection: Connection) -> Iterator[Finding]:
         yield Finding(f"queue {name}", now - pause.since < _FORGOTTEN, text)
 
 
+def _examine_late(connection: Connection) -> Iterator[Finding]:
+    expected = QUEUES.keys() - queues.paused(connection).keys()
+    for name, waiting in sorted(queues.waiting(connection, expected).items()):
+        objective = QUEUES[name].objective
+        if waiting.age > objective:
+            text = (
+                f"late: {at_least(waiting.depth)} waiting, the oldest for {brief(waiting.age)}, and its"
+                f" objective is {brief(objective)}; `jobyard queues` and ops/runbooks/queues.md tell why"
+            )
+            yield Finding(f"queue {name}", good=False, text=text)
+
+
 def _examine_queues(consumed: set[str]) -> Iterator[Finding]:
     idle = sorted(set(QUEUES) - consumed)
-    advice = f"no worker for {', '.join(idle)}: start `jobyard worker {idle[0]}`" if idle else "all consumed"
-    yield Finding("queues", not idle, advice)
+    if not idle:
+        yield Finding("queues", good=True, text="all consumed")
+        return
+    text = (
+        f"no worker for {', '.join(idle)}: start `jobyard worker {idle[0]}`,"
+        " or see why the one there is silent (ops/runbooks/WorkerMissing.md)"
+    )
+    yield Finding("queues", good=False, text=text)

@@ -9,6 +9,7 @@ from worker.adapters.mail.wire import Limit
 from worker.contract.ports import Mailbox
 from worker.settings import PREFIX, Settings, SmtpServer
 
+_AWAY = f"see that it runs where {PREFIX}SMTP_URL says; mails wait, and are tried for hours"
 _PATIENCE = 10.0  # seconds
 
 
@@ -20,7 +21,7 @@ def examine_mail(settings: Settings) -> Iterator[Finding]:
         text = f"none: set {PREFIX}SMTP_URL, or `jobyard up`, which keeps mails in a sink of its own"
         yield Finding("mail server", good=False, text=text)
     else:
-        yield from guarded("mail server", lambda: _examine_server(server))
+        yield from guarded("mail server", lambda: _examine_server(server), _AWAY)
 
 
 def _examine_sender(sender: str) -> Iterator[Finding]:

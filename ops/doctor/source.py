@@ -8,7 +8,7 @@ from ops.doctor.finding import Finding, guarded
 from ops.doctor.ledger import examine_version
 from worker.adapters.sql.sources import Sources
 from worker.definitions import LEDGER, Definitions, LoadTable, Source
-from worker.settings import Settings, source_variable
+from worker.settings import PREFIX, Settings, source_variable
 
 # Not by the inspector, which warns of every type that it does not know.
 _COLUMNS = text("""
@@ -26,7 +26,9 @@ def examine_source(settings: Settings, known: Definitions, name: str) -> Iterato
     if name != LEDGER and name not in settings.sources:
         yield Finding(subject, good=False, text=f"no URL: set {source_variable(name)}")
         return
-    yield from guarded(subject, lambda: _examine(Sources(settings, known), subject, known, name))
+    variable = f"{PREFIX}DATABASE_URL" if name == LEDGER else source_variable(name)
+    advice = f"see that it runs where {variable} says"
+    yield from guarded(subject, lambda: _examine(Sources(settings, known), subject, known, name), advice)
 
 
 def _examine(sources: Sources, subject: str, known: Definitions, name: str) -> Iterator[Finding]:

@@ -81,6 +81,7 @@ def test_who_may_not_operate_is_told_what_is_missing(command: Command, key: str)
         answer = command(*words, key=key)
         assert answer.exit_code == 1
         assert "this needs a key with the scope operate" in answer.output
+        assert "`jobyard keys add CLIENT --scopes operate` makes one" in answer.output
 
 
 def test_a_queue_that_there_is_not_is_named(command: Command) -> None:

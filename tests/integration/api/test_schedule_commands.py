@@ -50,7 +50,9 @@ def test_a_schedule_is_saved_seen_run_changed_and_deleted(run: Run) -> None:
     assert json.loads(run("disable", "rates"))["next_fire_at"] is None
     assert json.loads(run("show", "rates"))["id"] == saved["id"]
     assert run("delete", "rates") == "schedule rates deleted\n"
-    assert "there is no schedule rates" in run("show", "rates", status=1)
+    gone = run("show", "rates", status=1)
+    assert "you have no schedule rates; `jobyard schedules list` names yours" in gone
+    assert "another client's goes by its id: `jobyard schedules list --client '*'`" in gone
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def test_a_mail_server_that_does_not_answer() -> None:
     with closed_port() as port:
         (finding,) = examine_mail(Settings(smtp_url=f"smtp://joe:{SECRET}@127.0.0.1:{port}"))
     assert not finding.good
-    assert "Connection refused" in finding.text
+    assert "Connection refused; see that it runs where JOBYARD_SMTP_URL says" in finding.text
     assert SECRET not in finding.text
 
 

@@ -94,6 +94,29 @@ def test_a_queue_that_was_left_paused(settings: Settings, ledger: Ledger) -> Non
     assert not by_subject(examine_ledger(settings))["queue web"].good
 
 
+def test_a_queue_whose_oldest_job_waits_past_its_objective(settings: Settings, ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        job_id = enqueue(connection, queue="report")
+        change(connection, job_id, due_at="now() - interval '4 minutes'")
+    assert "queue report" not in by_subject(examine_ledger(settings))
+    with ledger.write() as connection:
+        change(connection, job_id, due_at="now() - interval '6 minutes'")
+    found = by_subject(examine_ledger(settings))["queue report"]
+    assert not found.good
+    assert found.text.startswith("late: 1 waiting, the oldest for 6m 0")
+    assert "its objective is 5m 00s; `jobyard queues` and ops/runbooks/queues.md tell why" in found.text
+    with ledger.write() as connection:
+        queues.pause(connection, "report", "operator ada")
+    assert "late" not in by_subject(examine_ledger(settings))["queue report"].text
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_queue_without_a_worker(settings: Settings) -> None:
+    found = by_subject(examine_ledger(settings))["queues"]
+    assert "no worker for database, email, " in found.text
+    assert "or see why the one there is silent (ops/runbooks/WorkerMissing.md)" in found.text
+
+
 def about(settings: Settings, subject: str) -> str:
     """What is wrong with it; empty: nothing."""
     found = by_subject(examine_schedules(settings)).get(subject)
@@ -194,6 +217,13 @@ def test_a_broker_as_it_should_be_and_one_that_forgets(settings: Settings, broke
     assert (found["eviction"].good, found["persistence"].good) == (False, False)
     assert "must be noeviction" in found["eviction"].text
     assert "set appendonly yes" in found["persistence"].text
+
+
+def test_servers_that_are_away_are_told_with_where_to_look() -> None:
+    away = Settings(database_url="postgresql+psycopg2://127.0.0.1:1/none", broker_url="redis://127.0.0.1:1/0")
+    (ledger,), (broker,) = examine_ledger(away), examine_broker(away)
+    assert "JOBYARD_DATABASE_URL says (ops/runbooks/LedgerDown.md)" in ledger.text
+    assert "JOBYARD_BROKER_URL says (ops/runbooks/BrokerDown.md)" in broker.text
 
 
 def test_a_rented_broker_that_tells_nothing_of_its_configuration(broker_url: str) -> None:

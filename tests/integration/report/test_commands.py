@@ -149,6 +149,13 @@ def test_a_preview_is_of_the_format_that_its_file_is_named_after(run: Run, defin
     assert Path("out.csv").read_bytes().startswith(b'"n"')
 
 
+def test_a_preview_goes_to_standard_output_and_its_counts_beside_it(run: Run, define: Define) -> None:
+    define('[tables.all]\nsql = "SELECT 7 AS n"')
+    shown = run("preview", "sales", "--format", "csv", "-o", "-")
+    assert (shown.stdout.split(), shown.stderr) == (['"n"', "7"], "all: 1 rows\n")
+    assert not Path("-").exists()
+
+
 def test_a_preview_writes_through_links_and_into_pipes_and_replaces_neither(run: Run, define: Define) -> None:
     define(ONE)
     Path("link.csv").symlink_to("file.csv")

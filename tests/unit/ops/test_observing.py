@@ -16,7 +16,7 @@ from schedules.observation import Observation
 from tests.observing import METRIC, OPS, Query, boards, queries, rules
 from tests.unit.schedules.stand_ins import FakeLedger
 from worker.connections import Connections
-from worker.contract.queues import QUEUES
+from worker.contract.queues import QUEUES, WORKERS
 from worker.runtime.metrics import Metrics as WorkerMetrics
 from worker.settings import Settings
 
@@ -101,6 +101,13 @@ def test_a_runbook_names_commands_that_there_are(page: Path) -> None:
             command = found
         declared = {option for parameter in command.params for option in parameter.opts}
         assert set(options.split()) <= declared, f"jobyard{words}{options}"
+
+
+def test_the_runbook_of_queues_knows_their_slots() -> None:
+    told = re.findall(r"(\d+) of (\w+)[,.]", (OPS / "runbooks" / "queues.md").read_text())
+    assert {name: int(slots) for slots, name in told} == {
+        queues[0].name: queues[0].concurrency for queues in WORKERS.values()
+    }
 
 
 def test_dashboards_have_names_of_their_own_and_panels_that_do_not_overlap() -> None:

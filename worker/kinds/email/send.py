@@ -188,6 +188,12 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
         done = {*self.delivered, *(refusal.address for refusal in self.refused)}
         return [mailbox for mailbox in recipients if mailbox.address not in done]
 
+    def anew(self, recipients: Iterable[Mailbox]) -> "Settled":
+        """Where everybody was refused the job failed, and somebody runs it again: all are asked anew."""
+        if self.delivered or self.open(recipients):
+            return self
+        return msgspec.structs.replace(self, refused=())
+
 
 # A mail server that restarts is back within a minute; a greylist lets a second try pass after 5 to 15; and
 # eight attempts over one and a half to three hours outlast most of what else puts a mail off. The deadline
@@ -204,9 +210,11 @@ def send(payload: EmailSend, ctx: Context, mailer: Mailer, templates: Templates)
 
     It has the job's id in its Message-ID, so a repeated attempt sends the same mail. What the mail server
     puts off (4xx) is tried again, for those recipients alone who have no answer yet; what it refuses (5xx)
-    is not. The job succeeds once every recipient has an answer and somebody got the mail.
+    is not. The job succeeds once every recipient has an answer and somebody got the mail; one that failed
+    because all were refused asks for all of them when it is run again.
     """
     settled = ctx.checkpoint(Settled) or Settled(message_id="", date=datetime.now(UTC))
+    settled = settled.anew(payload.recipients)
     put_off: Sequence[Refusal] = ()
     if still_open := settled.open(payload.recipients):
         mail = _mail(payload, ctx, settled.date, mailer, templates)

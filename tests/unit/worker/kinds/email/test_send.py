@@ -140,6 +140,20 @@ def test_a_mail_that_nobody_may_have_is_fatal_in_the_servers_words() -> None:
         run(FakeMailer({ADA: [550], BOB: [551]}), to=[ADA, BOB])
 
 
+def test_a_mail_that_everybody_was_refused_is_sent_to_everybody_when_it_is_run_again() -> None:
+    """Once the server's operators have mended what made it refuse."""
+    mailer, ctx = FakeMailer({ADA: [550], BOB: [450, 551]}), FakeContext()
+    with pytest.raises(Retryable):
+        run(mailer, ctx, to=[ADA, BOB])
+    with pytest.raises(Fatal, match="every recipient was refused"):
+        run(mailer, ctx, to=[ADA, BOB])
+    result = run(mailer, ctx, to=[ADA, BOB])
+    assert [recipients for _, recipients in mailer.mails] == [[ADA, BOB], [BOB], [ADA, BOB]]
+    assert (result.delivered, result.refused) == ((ADA, BOB), ())
+    first, *later = (mail for mail, _ in mailer.mails)
+    assert all(mail == first for mail in later)
+
+
 def test_who_is_refused_last_does_not_undo_what_was_delivered_first() -> None:
     mailer, ctx = FakeMailer({BOB: [450, 554]}), FakeContext()
     with pytest.raises(Retryable):
