@@ -199,7 +199,11 @@ class BatchOutline(msgspec.Struct, frozen=True, kw_only=True):
     tags: Annotated[list[str], Meta(description="Words about it.")]
     created_at: Annotated[Time, Meta(description="When it was accepted.")]
     finished_at: Annotated[
-        Time | None, Meta(description="When the last of them had ended, for the first time.")
+        Time | None,
+        Meta(
+            description="When the last of them had ended, for the first time. It is noted a moment later: it"
+            " may still be null where `done` is true already."
+        ),
     ]
     links: Links
 
