@@ -13,6 +13,7 @@ Name = Annotated[
     str,
     Meta(
         pattern=r"^[a-z][a-z0-9_]{0,62}$(?!\n)",
+        extra={"misfit": "is no name of one: small letters, digits and `_`, up to 63, a letter first"},
         max_length=63,
         description="Statement that the operator declared.",
         examples=["close_orders"],

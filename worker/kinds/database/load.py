@@ -21,6 +21,7 @@ Source = Annotated[
     str,
     Meta(
         pattern=r"^[a-z][a-z0-9_]{0,62}$(?!\n)",
+        extra={"misfit": "is no name of one: small letters, digits and `_`, up to 63, a letter first"},
         max_length=63,
         description="Data source that the operator declared.",
         examples=["warehouse"],
@@ -30,6 +31,7 @@ Table = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$(?!\n)",
+        extra={"misfit": "is no name of one: letters, digits, `_` and `$`, up to 63, no digit first"},
         max_length=63,
         description="Table that the source's definition lists.",
         examples=["orders"],
@@ -64,7 +66,15 @@ Artifact = Annotated[
     ),
 ]
 Url = Annotated[
-    Annotated[str, Meta(pattern=r"^https?://[^\s\x00-\x20\x7f]+$(?!\n)", max_length=8192)] | None,
+    Annotated[
+        str,
+        Meta(
+            pattern=r"^https?://[^\s\x00-\x20\x7f]+$(?!\n)",
+            max_length=8192,
+            extra={"misfit": "is no URL: one with http or https, without blanks and control characters"},
+        ),
+    ]
+    | None,
     Meta(
         description="Instead of `data`: where to fetch the file, as web.fetch does, from the public network"
         " unless the operator allows more.",

@@ -11,6 +11,7 @@ from worker.contract import REPORT, Context, Payload, Result, kind, minutes
 from worker.contract.ports import ReportFormat, ReportOrder, Reports
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
+NO_NAME = {"misfit": "is no name of one: small letters, digits and `_`, up to 63, a letter first"}
 
 CONTENT_TYPES = MappingProxyType(
     {
@@ -22,7 +23,8 @@ CONTENT_TYPES = MappingProxyType(
 )
 
 ReportName = Annotated[
-    str, Meta(pattern=NAME, description="A report that the operator defined.", examples=["sales"])
+    str,
+    Meta(pattern=NAME, extra=NO_NAME, description="A report that the operator defined.", examples=["sales"]),
 ]
 Format = Annotated[
     ReportFormat,
@@ -39,7 +41,7 @@ Params = Annotated[
         examples=[{"since": "2026-11-01T00:00:00Z"}],
     ),
 ]
-TableName = Annotated[str, Meta(pattern=NAME)]
+TableName = Annotated[str, Meta(pattern=NAME, extra=NO_NAME)]
 Table = Annotated[
     TableName | None,
     Meta(description="Which table a csv holds; unset: the report's first.", examples=["kinds"]),

@@ -34,6 +34,8 @@ RESERVED = frozenset(
 # RFC 9110, sections 5.1 and 5.5.
 NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
 VALUE = r"^[\t\x20-\x7e\x80-\xff]*$"
+NO_NAME = {"misfit": "has a name that no header can have"}
+NO_VALUE = {"misfit": "holds what no header can: a line's end, say, or a letter beyond Latin-1"}
 MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+[\x20-\x7e]{0,150}", re.ASCII)
 
 Url = Annotated[
@@ -46,8 +48,8 @@ Url = Annotated[
     ),
 ]
 Method = Annotated[Literal["GET", "HEAD", "POST"], Meta(description="HTTP method.", examples=["GET"])]
-HeaderName = Annotated[str, Meta(pattern=NAME, max_length=256)]
-HeaderValue = Annotated[str, Meta(pattern=VALUE, max_length=8192)]
+HeaderName = Annotated[str, Meta(pattern=NAME, max_length=256, extra=NO_NAME)]
+HeaderValue = Annotated[str, Meta(pattern=VALUE, max_length=8192, extra=NO_VALUE)]
 Headers = Annotated[
     dict[HeaderName, HeaderValue],
     Meta(
