@@ -14,7 +14,8 @@ from api.errors import MEDIA_TYPE, FieldError, ProblemDocument
 from api.operation import REQUEST_ID, Header, Operation
 from api.operations import OPERATIONS
 from api.problem_types import TITLES, uri
-from api.schemas import REFERENCE, Schema, Schemas, portable
+from api.referring import REFERENCE, Schema
+from api.schemas import Schemas, portable
 from worker.catalog import Catalog
 
 PATH = "/openapi.json"

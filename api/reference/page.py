@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, tostring
 from api.reference.elements import Content, Row, coded, element, link, prose, sample, table
 from api.reference.style import CSS
 from api.reference.types import described, fields, name_of, type_of
+from api.referring import PLAIN
 
 Part = Mapping[str, Any]
 
@@ -52,7 +53,11 @@ def _navigation(document: Part) -> Element:
         for path, method, operation in _operations(document)
     ]
     kinds = [element("li", link(f"schema-{names[0]}", kind["title"])) for names, kind in _kinds(document)]
-    types = [element("li", link(f"schema-{name}", name)) for name, _ in _others(document)]
+    types = [
+        element("li", link(f"schema-{name}", name))
+        for name, schema in _others(document)
+        if PLAIN not in schema
+    ]
     callbacks = [element("li", link(f"callback-{name}", name)) for name in document.get("webhooks", {})]
     lists = (
         ("operations", "Operations", operations),
@@ -178,7 +183,9 @@ def _kind(names: Sequence[str], schema: Part) -> Element:
 
 def _type(name: str, schema: Part, schemas: Part) -> Element:
     parts: list[Content] = [element("h3", name), *prose(schema.get("description", ""))]
-    if "properties" in schema:
+    if PLAIN in schema:
+        parts.append(element("p", *type_of(schema[PLAIN]), class_="type"))
+    elif "properties" in schema:
         parts.append(table(fields(schema)))
     elif "oneOf" in schema:
         known = schema["discriminator"]["mapping"]

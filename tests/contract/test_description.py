@@ -46,6 +46,58 @@ def test_the_example_of_a_kind_is_accepted(kind: AnyKind, document: Mapping[str,
     jsonschema.Draft202012Validator(schema).validate(example(kind))
 
 
+FETCH = {"kind": "web.fetch", "name": "f", "payload": {"url": "https://example.com/orders.csv"}}
+LOAD = {"source": "warehouse", "table": "orders", "format": "csv", "mode": "append"}
+BODY = {"$from": "f", "artifact": "body"}
+MAIL = {"to": ["ada@example.org"], "subject": "Orders", "text": "Here.\n"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        ("database.load", {**LOAD, "artifact": BODY}),
+        ("database.load", {**LOAD, "data": {"$from": "f", "result": "/rows/0/id~1~0"}}),
+        ("email.send", {**MAIL, "attachments": [{"name": "orders.csv", "artifact": BODY}]}),
+        ("email.send", {**MAIL, "to": [{"$from": "f", "result": "/owner"}]}),
+        ("email.send", {**MAIL, "attachments": {"$from": "f", "result": "/files"}}),
+        ("report.render", {"report": "sales", "params": {"since": {"$from": "f", "result": ""}}}),
+        ("web.fetch", {"url": "https://example.com/", "headers": {"A": {"$from": "f", "result": "/a"}}}),
+        ("web.fetch", {"$from": "f", "result": ""}),
+    ],
+)
+def test_a_chain_fits_the_description(kind: str, payload: object, document: Mapping[str, Any]) -> None:
+    second = {"kind": kind, "after": ["f"], "payload": payload}
+    valid(document, "BatchSubmission").validate({"jobs": [FETCH, second]})
+    valid(document, "Submission").validate({**second, "after": [str(new_id())]})
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        {"$from": "f"},
+        {"$from": "f", "result": "", "artifact": "body"},
+        {"$from": "f", "result": "rows"},
+        {"$from": "f", "result": "/~2"},
+        {"$from": 1, "artifact": "body"},
+        {"$from": "f", "artifact": "body", "more": 1},
+    ],
+)
+def test_what_is_no_reference_does_not(reference: object, document: Mapping[str, Any]) -> None:
+    second = {"kind": "database.load", "after": ["f"], "payload": {**LOAD, "artifact": reference}}
+    assert not valid(document, "BatchSubmission").is_valid({"jobs": [FETCH, second]})
+
+
+def test_a_schedules_job_comes_after_no_other_and_takes_nothing(document: Mapping[str, Any]) -> None:
+    wish = {"name": "a", "cron": "0 6 * * *", "kind": "database.load", "payload": {**LOAD, "data": "id\n"}}
+    valid(document, "ScheduleWish").validate(wish)
+    assert not valid(document, "ScheduleWish").is_valid({**wish, "payload": {**LOAD, "artifact": BODY}})
+
+
+def valid(document: Mapping[str, Any], name: str) -> jsonschema.Draft202012Validator:
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+    return jsonschema.Draft202012Validator(schema)
+
+
 def test_what_examples_name_the_demos_definitions_have() -> None:
     demo = definitions.load(Path("ops/tour/definitions"))
     named = {name: kind.payload_type.EXAMPLE for name, kind in CATALOG.items() if kind.payload_type.EXAMPLE}
