@@ -22,7 +22,7 @@ _LONGEST = 300  # characters of a reason, and of a path
 _AT = " - at `"
 _WHERE = re.compile(r"(?:key` in `)?\$([^`]*)`?")
 _STEP = re.compile(r"\[([^\]]*)\]|\.([^.\[]*)")
-_SAID = re.compile(r"([a-z][a-z0-9_]*): ")  # how the checks of a payload itself begin
+_SAID = re.compile(r"([a-z][a-z0-9_]*(?:\[[0-9]+\])?): ")  # how the checks of a payload itself begin
 _PATTERN = "Expected `str` matching regex "
 _NOT_BEFORE_NEWLINE = r"(?!\n)"  # Python needs it, and it says nothing to a reader
 _WHICH = re.compile(r"Object (?:contains unknown|missing required) field `(.*)[`…]", re.DOTALL)
@@ -86,7 +86,7 @@ def shortened(text: str) -> str:
 
 def _told(reason: str, types: Iterable[Type]) -> str:
     if reason.startswith(_PATTERN):
-        return next(chain.from_iterable(map(_pattern_told, types)), reason)
+        return next(chain.from_iterable(map(_pattern_told, types)), "does not match its pattern")
     told = _in_json(reason, types)
     time = _TIME.match(reason)
     return f"{told}; write it as in {TIMES[time[1]]}" if time else told

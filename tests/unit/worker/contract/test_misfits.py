@@ -129,6 +129,12 @@ def test_a_field_that_a_payload_names_itself_is_named_once() -> None:
     assert misfit(error, Whole) == Misfit(".pages[0].url", "must be absolute")
 
 
+def test_an_element_that_a_payload_names_itself_is_a_place() -> None:
+    assert misfit(msgspec.ValidationError("to[2]: 'x' is no address"), Whole) == Misfit(
+        ".to[2]", "'x' is no address"
+    )
+
+
 def test_a_path_through_unions_of_themselves_costs_no_time() -> None:
     deep: dict[str, Any] = {"type": "Left", "x": 1}
     for _ in range(50):
