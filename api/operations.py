@@ -217,7 +217,8 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             summary="Upload a file for a payload to name",
             scope=Scope.SUBMIT,
             description="The body is the file itself, of any type but a form's:"
-            " `curl --data-binary @file -H 'Content-Type: text/csv'`.",
+            " `curl --data-binary @file -H 'Content-Type: text/csv'`. An Idempotency-Key is not heeded: what"
+            " is uploaded twice is two files.",
             answers={201: ("Stored; the Content-Type of the request is kept with it.", Artifact)},
             sent={201: (LOCATION,)},
             problems={

@@ -99,6 +99,8 @@ class Schemas:
         payload["description"] = _INPUT + _REFERRING
 
     def _describe_jobs(self, catalog: Catalog) -> None:
+        for event, what in (("Attempt", "That it is a run."), ("Act", "That it is an act.")):
+            self.components[event]["properties"]["event"]["description"] = what
         fields = self.components["Job"]["properties"]
         payloads = [{"$ref": REFERENCE.format(name=kind.payload_type.__name__)} for kind in catalog.values()]
         results = [self.of(kind.result_type) for kind in catalog.values() if kind.result_type]

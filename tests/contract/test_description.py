@@ -17,6 +17,7 @@ from worker import catalog, definitions
 from worker.catalog import AnyKind
 from worker.enqueue import Enqueuer, Submission
 from worker.ledger.ids import new_id
+from worker.settings import Settings
 
 CATALOG = catalog.of_clients(catalog.load())
 Parts = Iterator[tuple[str, Mapping[str, Any]]]
@@ -123,6 +124,37 @@ def test_every_error_is_a_problem_with_an_example(document: Mapping[str, Any]) -
             example = problem["content"]["application/problem+json"]["example"]
             assert example["status"] == int(status)
             validator.validate(example)
+            assert "`)" not in example["detail"]  # what a type is called stands in `type`
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "field"),
+    [
+        ("/v1/jobs", "post", "422", "payload.url"),
+        ("/v1/jobs", "get", "400", "page_size"),
+        ("/v1/jobs/cancel", "post", "422", "state"),
+        ("/v1/batches", "post", "422", "jobs[17].payload.url"),
+        ("/v1/schedules", "post", "422", "payload.url"),
+        ("/v1/queues/{queue}/purge", "post", "422", "confirm"),
+    ],
+)
+def test_the_example_of_a_refusal_names_a_field(
+    path: str, method: str, status: str, field: str, document: Mapping[str, Any]
+) -> None:
+    answer = document["paths"][path][method]["responses"][status]
+    shown = answer["content"]["application/problem+json"]["example"]
+    (error,) = shown["errors"]
+    assert (error["field"], shown["detail"]) == (field, f"{field}: {error['reason']}")
+
+
+def test_it_is_said_for_how_long_an_idempotency_key_is_remembered(document: Mapping[str, Any]) -> None:
+    (header,) = [
+        each
+        for each in document["paths"]["/v1/jobs"]["post"]["parameters"]
+        if each["name"] == "Idempotency-Key"
+    ]
+    assert Settings().idempotency_retention == 48 * 3600
+    assert "48 hours" in header["description"]
 
 
 def test_a_result_is_described_beside_its_submission(document: Mapping[str, Any]) -> None:
@@ -181,4 +213,4 @@ def _parts(document: Mapping[str, Any]) -> Parts:
     for name, schema in document["components"]["schemas"].items():
         yield name, schema
         properties = schema.get("properties", {}).items()
-        yield from ((f"{name}.{key}", part) for key, part in properties if key != "event")
+        yield from ((f"{name}.{key}", part) for key, part in properties)
