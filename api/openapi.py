@@ -138,7 +138,9 @@ def _operation(template: str, operation: Operation, schemas: Schemas) -> Params:
     if operation.body is bytes:
         described["requestBody"] = _content(_BYTES, {}, required=False)  # an empty file is none
     elif operation.body is not None:
-        described["requestBody"] = _content(JSON, schemas.of(operation.body), required=True)
+        described["requestBody"] = _content(
+            JSON, schemas.of(operation.body), operation.example, required=True
+        )
     if operation.lines is not None:
         described["requestBody"]["content"][NDJSON] = {"schema": schemas.of(operation.lines)}
     if operation.callbacks:
@@ -206,7 +208,8 @@ def _answers(operation: Operation, schemas: Schemas) -> Params:
     for status, (meaning, type_) in operation.answers.items():
         answer = {"description": meaning, "headers": _answer_headers(operation, status)}
         if type_ is not None:
-            answer |= _content(JSON, schemas.of(type_))
+            shown = operation.shown.get(status)
+            answer |= _content(JSON, schemas.of(type_), None if shown is None else msgspec.to_builtins(shown))
         elif status not in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
             answer |= _content("*/*", {})
         answers[str(status)] = answer

@@ -130,6 +130,8 @@ class Operation:
     headers: tuple[Header, ...] = ()
     body: type | None = None
     lines: type | None = None
+    example: Mapping[str, Any] | None = None  # of the body
+    shown: Mapping[int, msgspec.Struct] = field(default_factory=dict)  # by status: an example of the answer
     callbacks: Collection[str] = ()  # what is posted to the URL that the body names: `api.callbacks`
 
     @property

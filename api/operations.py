@@ -6,6 +6,7 @@ The words only; which routes there are the app says, and a route without its ent
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from api import examples
 from api.batch_lister import BatchQuery
 from api.batching import BatchJob, BatchSubmission
 from api.callbacks import BATCH_EVENTS, JOB_EVENTS
@@ -89,6 +90,8 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             },
             headers=(IDEMPOTENCY_KEY, PREFER),
             body=Submission,
+            example=examples.JOB,
+            shown={202: examples.ACCEPTED_JOB},
             callbacks=JOB_EVENTS,
         ),
         ("/v1/jobs", "get"): Operation(
@@ -136,6 +139,8 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             headers=(IDEMPOTENCY_KEY, PREFER),
             body=BatchSubmission,
             lines=BatchJob,
+            example=examples.BATCH,
+            shown={202: examples.ACCEPTED_BATCH},
             callbacks=BATCH_EVENTS,
         ),
         ("/v1/batches", "get"): Operation(

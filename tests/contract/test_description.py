@@ -10,12 +10,14 @@ import msgspec
 import pytest
 
 from api import openapi
+from api.batching import prepare
 from api.callbacks import EVENTS
 from api.operations import OPERATIONS
 from api.schemas import example
 from worker import catalog, definitions
 from worker.catalog import AnyKind
 from worker.enqueue import Enqueuer, Submission
+from worker.ledger.clients import Client
 from worker.ledger.ids import new_id
 from worker.settings import Settings
 
@@ -97,6 +99,21 @@ def test_a_schedules_job_comes_after_no_other_and_takes_nothing(document: Mappin
 def valid(document: Mapping[str, Any], name: str) -> jsonschema.Draft202012Validator:
     schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
     return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/batches"])
+def test_what_is_shown_of_a_submission_fits_and_is_accepted(path: str, document: Mapping[str, Any]) -> None:
+    operation = document["paths"][path]["post"]
+    asked = operation["requestBody"]["content"]["application/json"]
+    answered = operation["responses"]["202"]["content"]["application/json"]
+    for media in (asked, answered):
+        schema = {**media["schema"], "components": document["components"]}
+        jsonschema.Draft202012Validator(schema).validate(media["example"])
+    jobs = asked["example"].get("jobs", [asked["example"]])
+    raw = [msgspec.Raw(msgspec.json.encode(job)) for job in jobs]
+    client = Client(new_id(), "ada")
+    ready = prepare(raw, Enqueuer(CATALOG), client, request_id="1", batch_id=new_id(), largest=10_000)
+    assert len(ready.jobs) == len(jobs)
 
 
 def test_what_examples_name_the_demos_definitions_have() -> None:
