@@ -180,6 +180,16 @@ def test_a_result_is_described_beside_its_submission(document: Mapping[str, Any]
     assert {"$ref": "#/components/schemas/WebFetched"} in schemas["Job"]["properties"]["result"]["anyOf"]
 
 
+@pytest.mark.parametrize("name", sorted(CATALOG.keys() - {"upkeep.prune"}))
+def test_every_field_of_a_result_is_shown_by_an_example_that_fits(name: str) -> None:
+    """But for those of `upkeep.prune`, which are all counts."""
+    schema = msgspec.json.schema(CATALOG[name].result_type)
+    fields = schema["$defs"][schema["$ref"].rpartition("/")[2]]["properties"]
+    for field in fields.values():
+        for shown in field["examples"]:
+            jsonschema.Draft202012Validator({**field, "$defs": schema["$defs"]}).validate(shown)
+
+
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_callback_is_described_with_an_example(event: str, document: Mapping[str, Any]) -> None:
     operation = document["webhooks"][event]["post"]

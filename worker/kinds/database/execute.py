@@ -50,13 +50,14 @@ class DatabaseExecute(Payload, frozen=True, kw_only=True):
 class DatabaseExecuted(Result, frozen=True, kw_only=True):
     """What the statement did."""
 
-    statement: Annotated[str, Meta(description="Its name.")]
-    rows_affected: Annotated[int, Meta(description="Rows that it wrote, or else returned.")]
+    statement: Annotated[str, Meta(description="Its name.", examples=["close_orders"])]
+    rows_affected: Annotated[int, Meta(description="Rows that it wrote, or else returned.", examples=[2])]
     rows: Annotated[
         list[dict[str, Any]],
         Meta(
             description="Rows that it returned, by column. Exact numbers, dates, times (RFC 3339) and ids are"
-            " strings, bytes are base64, and what JSON does not know is as PostgreSQL writes it."
+            " strings, bytes are base64, and what JSON does not know is as PostgreSQL writes it.",
+            examples=[[{"id": "1", "total": "12.50"}]],
         ),
     ]
 

@@ -172,13 +172,19 @@ class DatabaseLoad(Payload, frozen=True, kw_only=True):
 class DatabaseLoaded(Result, frozen=True, kw_only=True):
     """What was loaded. `rows_read` is the sum of the other two."""
 
-    table: Annotated[str, Meta(description="Where the rows went.")]
-    mode: Annotated[str, Meta(description="append, upsert or replace.")]
-    rows_read: Annotated[int, Meta(description="Rows in the file, without header and empty lines.")]
-    rows_applied: Annotated[int, Meta(description="Rows that the table took.")]
-    rows_rejected: Annotated[int, Meta(description="Rows that it did not take.")]
+    table: Annotated[str, Meta(description="Where the rows went.", examples=["orders"])]
+    mode: Annotated[str, Meta(description="append, upsert or replace.", examples=["append"])]
+    rows_read: Annotated[
+        int, Meta(description="Rows in the file, without header and empty lines.", examples=[3])
+    ]
+    rows_applied: Annotated[int, Meta(description="Rows that the table took.", examples=[2])]
+    rows_rejected: Annotated[int, Meta(description="Rows that it did not take.", examples=[1])]
     rejected_artifact: Annotated[
-        str | None, Meta(description="Artifact with line, reason and text of each rejected row, if any was.")
+        str | None,
+        Meta(
+            description="Artifact with line, reason and text of each rejected row, if any was.",
+            examples=["rejected.csv"],
+        ),
     ] = None
 
 

@@ -162,9 +162,20 @@ class EmailSend(Payload, frozen=True, kw_only=True):
 class EmailSent(Result, frozen=True, kw_only=True):
     """Who got the mail."""
 
-    message_id: Annotated[str, Meta(description="Its Message-ID, the same however often it was tried.")]
-    delivered: Annotated[tuple[str, ...], Meta(description="Addresses that the mail server took it for.")]
-    refused: Annotated[tuple[Refusal, ...], Meta(description="Those it refused for good, with its words.")]
+    message_id: Annotated[
+        str,
+        Meta(
+            description="Its Message-ID, the same however often it was tried.",
+            examples=["0190a7c0-0000-7000-8000-000000000000@example.org"],
+        ),
+    ]
+    delivered: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses that the mail server took it for.", examples=[["ada@example.org"]]),
+    ]
+    refused: Annotated[
+        tuple[Refusal, ...], Meta(description="Those it refused for good, with its words.", examples=[[]])
+    ]
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):

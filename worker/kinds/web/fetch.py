@@ -132,20 +132,32 @@ class WebFetch(Payload, frozen=True, kw_only=True):
 class WebFetched(Result, frozen=True, kw_only=True):
     """What came back. The body, if the method has one, is the artifact `body`."""
 
-    status: Annotated[int, Meta(description="HTTP status of the last answer.")]
-    url: Annotated[str, Meta(description="Where it came from, after redirects.")]
-    redirects: Annotated[int, Meta(description="How many redirects were followed.")]
+    status: Annotated[int, Meta(description="HTTP status of the last answer.", examples=[200])]
+    url: Annotated[
+        str,
+        Meta(description="Where it came from, after redirects.", examples=["https://example.com/data.json"]),
+    ]
+    redirects: Annotated[int, Meta(description="How many redirects were followed.", examples=[0])]
     headers: Annotated[
         dict[str, str],
         Meta(
             description="As received, names in lower case; repeated ones are joined by a comma, Set-Cookie"
-            " by a newline."
+            " by a newline.",
+            examples=[{"content-type": "application/json"}],
         ),
     ]
-    bytes: Annotated[int, Meta(description="Size of the body; gzip and deflate are undone.")]
-    sha256: Annotated[str, Meta(description="Digest of that body, hexadecimal.")]
-    wait_seconds: Annotated[float, Meta(description="From the start until the head of the answer.")]
-    seconds: Annotated[float, Meta(description="From the start until the last byte.")]
+    bytes: Annotated[int, Meta(description="Size of the body; gzip and deflate are undone.", examples=[2])]
+    sha256: Annotated[
+        str,
+        Meta(
+            description="Digest of that body, hexadecimal.",
+            examples=["44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"],
+        ),
+    ]
+    wait_seconds: Annotated[
+        float, Meta(description="From the start until the head of the answer.", examples=[0.25])
+    ]
+    seconds: Annotated[float, Meta(description="From the start until the last byte.", examples=[0.31])]
 
 
 @kind("web.fetch", queue=WEB, max_attempts=5, deadline=minutes(5))
