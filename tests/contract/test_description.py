@@ -180,9 +180,11 @@ def test_a_result_is_described_beside_its_submission(document: Mapping[str, Any]
     assert {"$ref": "#/components/schemas/WebFetched"} in schemas["Job"]["properties"]["result"]["anyOf"]
 
 
-@pytest.mark.parametrize("name", sorted(CATALOG.keys() - {"upkeep.prune"}))
+@pytest.mark.parametrize(
+    "name",
+    ["database.execute", "database.load", "email.send", "report.oversee", "report.render", "web.fetch"],
+)
 def test_every_field_of_a_result_is_shown_by_an_example_that_fits(name: str) -> None:
-    """But for those of `upkeep.prune`, which are all counts."""
     schema = msgspec.json.schema(CATALOG[name].result_type)
     fields = schema["$defs"][schema["$ref"].rpartition("/")[2]]["properties"]
     for field in fields.values():
