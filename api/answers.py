@@ -13,8 +13,8 @@ from worker.contract.scopes import Scope
 from worker.contract.states import FINAL
 from worker.ledger.clients import Client
 
-_POLL = 1  # seconds between two looks at a job that is under way
-_SELDOM = 60  # seconds, at most, between two looks at one that is due later
+_POLL = 1  # seconds between two looks at what is under way
+_SELDOM = 60  # seconds, at most, between two looks at what is due later
 
 
 def answer(resp: Response, status: int, body: object) -> None:
@@ -32,7 +32,7 @@ def answer_job(req: Request, resp: Response, status: int, job: Job) -> None:
     client: Client = req.context.client
     answer(resp, status, job if client.scopes.allow(Scope.READ) else ListedJob.of_job(job))
     if job.state not in FINAL:
-        resp.set_header("Retry-After", str(_retry_after(job)))
+        resp.set_header("Retry-After", retry_after(job.due_at))
 
 
 def answer_accepted(req: Request, resp: Response, job: Job) -> None:
@@ -59,8 +59,9 @@ def leave_out_known(req: Request, resp: Response, tag: str) -> bool:
     return True
 
 
-def _retry_after(job: Job) -> int:
-    if job.due_at is None:
-        return _POLL
-    left = (job.due_at - datetime.now(UTC)).total_seconds()
-    return min(max(_POLL, math.ceil(left)), _SELDOM)
+def retry_after(due_at: datetime | None) -> str:
+    """Seconds after which to look again at what is under way, or will be from `due_at` on."""
+    if due_at is None:
+        return str(_POLL)
+    left = (due_at - datetime.now(UTC)).total_seconds()
+    return str(min(max(_POLL, math.ceil(left)), _SELDOM))

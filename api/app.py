@@ -21,6 +21,7 @@ from api.metrics import Metrics
 from api.middleware.authentication import Authentication
 from api.middleware.authorization import Authorization
 from api.middleware.observation import Observation
+from api.middleware.options import Options
 from api.middleware.request_id import RequestId
 from api.middleware.throttling import Throttling
 from api.operation import IDEMPOTENCY_KEY
@@ -80,6 +81,7 @@ def create_app(deps: Deps) -> App:
         middleware=[
             RequestId(),
             Observation(deps.metrics),
+            Options(),
             Authentication(deps.ledger, of_operators(deps.catalog)),
             *([Throttling(deps.rate_limiter)] if deps.rate_limiter else []),
             Authorization(OPERATIONS),

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, RowMapping
 
 from api.errors import Problem
 from api.identifiers import parse_id
-from api.representations import Batch
+from api.representations import Batch, is_idle
 from worker.ledger import batches
 from worker.ledger.engines import Ledger
 
@@ -25,7 +25,10 @@ class BatchReader:
         """The batch as it is now (None: any client's), with its jobs counted; raises as `find_batch`."""
         with self._ledger.write() as connection:
             row = find_batch(connection, batch_id, client_id)
-            return Batch.of_row(row, batches.counts(connection, batch_id))
+            counts = batches.counts(connection, batch_id)
+            return Batch.of_row(
+                row, counts, batches.due_at(connection, batch_id) if is_idle(counts) else None
+            )
 
 
 def find_batch(connection: Connection, batch_id: UUID, client_id: UUID | None) -> RowMapping:

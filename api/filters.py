@@ -15,9 +15,21 @@ from worker.contract.states import State
 from worker.enqueue import Moment, Tag
 from worker.ledger.jobs import JobFilter
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_.-]{1,200}$",
+        extra={"misfit": "is no name of one: up to 200 letters, digits, `_`, `.` and `-`"},
+    ),
+]
 
-ClientName = Annotated[str, Meta(pattern=r"^(\*|[A-Za-z0-9._-]{1,63})$(?!\n)")]  # or all: *
+ClientName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(\*|[A-Za-z0-9._-]{1,63})$(?!\n)",
+        extra={"misfit": "is no client's name: up to 63 letters, digits, `.`, `_` and `-`; or `*` for all"},
+    ),
+]
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,7 +41,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tag: Annotated[Tag | None, Meta(description="Only jobs that carry this tag.")] = None
     batch: Annotated[UUID | None, Meta(description="Only jobs of this batch.")] = None
     error_type: Annotated[
-        Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$(?!\n)")] | None,
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$(?!\n)",
+                extra={"misfit": "is no type of an error: one such as `Fatal` or `TimeoutError`"},
+            ),
+        ]
+        | None,
         Meta(description="Only jobs whose last error is of this type."),
     ] = None
     created_after: Annotated[

@@ -3,26 +3,45 @@
 import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from api.applications import Params
+from api.batching import BatchSubmission
 from api.bodies import JSON, NDJSON
 from api.callbacks import ANSWERS, EVENTS, HEADERS, Callback
 from api.errors import MEDIA_TYPE, FieldError, ProblemDocument
 from api.operation import REQUEST_ID, Header, Operation
 from api.operations import OPERATIONS
 from api.problem_types import TITLES, uri
-from api.schemas import REFERENCE, Schema, Schemas, portable
+from api.referring import REFERENCE, Schema
+from api.resources.acts import FilteredAct
+from api.resources.queues import Purge
+from api.scheduling import ScheduleWish
+from api.schemas import Schemas, portable
 from worker.catalog import Catalog
+from worker.enqueue import Submission
 
 PATH = "/openapi.json"
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _FIELD = re.compile(r"{(\w+)}")
 _CODE = re.compile(r"`([a-z-]+)`")
+_CODED = re.compile(r" \((`[a-z-]+`(, )?)+\)")
 _NAMED = {"name": "body", "queue": "web"}  # parts of paths that are no ids
+_NO_URL = "Object missing required field `url`"
+_NO_SIZE = FieldError("page_size", "Expected `integer` >= 1")
+_REFUSED: Mapping[type, FieldError] = MappingProxyType(
+    {
+        Submission: FieldError("payload.url", _NO_URL),
+        ScheduleWish: FieldError("payload.url", _NO_URL),
+        BatchSubmission: FieldError("jobs[17].payload.url", _NO_URL),
+        FilteredAct: FieldError("state", "Invalid enum value 'dead'; allowed are: failed, cancelled"),
+        Purge: FieldError("confirm", "is not the queue's name"),
+    }
+)
 _BYTES = "application/octet-stream"
 _KEY = "key"
 _CALLBACK = "{$request.body#/callback}"  # a runtime expression (OpenAPI 3.1, section 4.8.20.4)
@@ -119,7 +138,9 @@ def _operation(template: str, operation: Operation, schemas: Schemas) -> Params:
     if operation.body is bytes:
         described["requestBody"] = _content(_BYTES, {}, required=False)  # an empty file is none
     elif operation.body is not None:
-        described["requestBody"] = _content(JSON, schemas.of(operation.body), required=True)
+        described["requestBody"] = _content(
+            JSON, schemas.of(operation.body), operation.example, required=True
+        )
     if operation.lines is not None:
         described["requestBody"]["content"][NDJSON] = {"schema": schemas.of(operation.lines)}
     if operation.callbacks:
@@ -187,7 +208,8 @@ def _answers(operation: Operation, schemas: Schemas) -> Params:
     for status, (meaning, type_) in operation.answers.items():
         answer = {"description": meaning, "headers": _answer_headers(operation, status)}
         if type_ is not None:
-            answer |= _content(JSON, schemas.of(type_))
+            shown = operation.shown.get(status)
+            answer |= _content(JSON, schemas.of(type_), None if shown is None else msgspec.to_builtins(shown))
         elif status not in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
             answer |= _content("*/*", {})
         answers[str(status)] = answer
@@ -200,26 +222,33 @@ def _problems(operation: Operation) -> Params:
         str(status): {
             "description": meaning,
             "headers": _answer_headers(operation, status),
-            **_content(MEDIA_TYPE, schema, _problem(status, meaning)),
+            **_content(MEDIA_TYPE, schema, _problem(status, meaning, operation)),
         }
         for status, meaning in operation.all_problems().items()
     }
 
 
-def _problem(status: int, meaning: str) -> object:
+def _problem(status: int, meaning: str, operation: Operation) -> object:
     """An example of a problem: of the first type that its meaning names."""
     code = next((word for word in _CODE.findall(meaning) if word in TITLES), "")
-    refused = code == "invalid-fields" and status == HTTPStatus.UNPROCESSABLE_ENTITY
+    refused = _refused(status, operation) if code == "invalid-fields" else None
     return msgspec.to_builtins(
         ProblemDocument(
             type=uri(code),
             title=TITLES[code] if code else HTTPStatus(status).phrase,
             status=status,
-            detail="payload.url: Object missing required field `url`" if refused else meaning,
+            detail=f"{refused.field}: {refused.reason}" if refused else _CODED.sub("", meaning),
             request_id=str(REQUEST_ID.example),
-            errors=[FieldError("payload.url", "Object missing required field `url`")] if refused else None,
+            errors=[refused] if refused else None,
         )
     )
+
+
+def _refused(status: int, operation: Operation) -> FieldError | None:
+    """A field of the operation that cannot be accepted."""
+    if status == HTTPStatus.BAD_REQUEST:
+        return _NO_SIZE if operation.query and "page_size" in operation.query.__struct_fields__ else None
+    return _REFUSED.get(operation.body or object)
 
 
 def _answer_headers(operation: Operation, status: int) -> Params:

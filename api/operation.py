@@ -39,7 +39,8 @@ PREFER = Header(
 IDEMPOTENCY_KEY = Header(
     "Idempotency-Key",
     "1 to 255 printable ASCII characters, quoted or bare: a repetition of the same request is answered with"
-    " the same job or batch (draft-ietf-httpapi-idempotency-key-header-07).",
+    " the same job or batch (draft-ietf-httpapi-idempotency-key-header-07). It is remembered for 48 hours,"
+    " unless the operator changed that, and never for less than 24.",
     '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
     r'^(?:"(?:[ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~](?:[ -~]{0,253}[!-~])?)$',
 )
@@ -129,6 +130,8 @@ class Operation:
     headers: tuple[Header, ...] = ()
     body: type | None = None
     lines: type | None = None
+    example: Mapping[str, Any] | None = None  # of the body
+    shown: Mapping[int, msgspec.Struct] = field(default_factory=dict)  # by status: an example of the answer
     callbacks: Collection[str] = ()  # what is posted to the URL that the body names: `api.callbacks`
 
     @property

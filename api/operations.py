@@ -6,6 +6,7 @@ The words only; which routes there are the app says, and a route without its ent
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from api import examples
 from api.batch_lister import BatchQuery
 from api.batching import BatchJob, BatchSubmission
 from api.callbacks import BATCH_EVENTS, JOB_EVENTS
@@ -89,6 +90,8 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             },
             headers=(IDEMPOTENCY_KEY, PREFER),
             body=Submission,
+            example=examples.JOB,
+            shown={202: examples.ACCEPTED_JOB},
             callbacks=JOB_EVENTS,
         ),
         ("/v1/jobs", "get"): Operation(
@@ -136,6 +139,8 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             headers=(IDEMPOTENCY_KEY, PREFER),
             body=BatchSubmission,
             lines=BatchJob,
+            example=examples.BATCH,
+            shown={202: examples.ACCEPTED_BATCH},
             callbacks=BATCH_EVENTS,
         ),
         ("/v1/batches", "get"): Operation(
@@ -217,7 +222,8 @@ OPERATIONS: Mapping[Route, Operation] = MappingProxyType(
             summary="Upload a file for a payload to name",
             scope=Scope.SUBMIT,
             description="The body is the file itself, of any type but a form's:"
-            " `curl --data-binary @file -H 'Content-Type: text/csv'`.",
+            " `curl --data-binary @file -H 'Content-Type: text/csv'`. An Idempotency-Key is not heeded: what"
+            " is uploaded twice is two files.",
             answers={201: ("Stored; the Content-Type of the request is kept with it.", Artifact)},
             sent={201: (LOCATION,)},
             problems={

@@ -11,7 +11,7 @@ import msgspec
 
 from api.applications import Request
 from api.errors import invalid
-from worker.contract.misfits import TIMES
+from worker.contract.misfits import TIMES, UNKNOWN
 from worker.enqueue import Refused, refusal
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -43,7 +43,10 @@ def query(req: Request, parameters: type[T]) -> T:
 
 def _quoted(req: Request, refused: Refused) -> Refused:
     """The same, with what was read where the + of an offset came as a space."""
-    word = str(req.params.get(refused.field))
+    given = req.params.get(refused.field)
+    if isinstance(given, list) and not refused.reason.startswith(UNKNOWN):
+        return Refused(refused.field, "is given more than once")
+    word = str(given)
     if not _UNESCAPED.fullmatch(word):
         return refused
     return Refused(refused.field, f"{refused.reason}; it was read as {word!r}: write + as %2B, or use Z")

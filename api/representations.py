@@ -1,7 +1,7 @@
 """Jobs and artifacts as clients read them, from new jobs and from rows of the ledger."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Self
 from urllib.parse import quote
@@ -199,7 +199,11 @@ class BatchOutline(msgspec.Struct, frozen=True, kw_only=True):
     tags: Annotated[list[str], Meta(description="Words about it.")]
     created_at: Annotated[Time, Meta(description="When it was accepted.")]
     finished_at: Annotated[
-        Time | None, Meta(description="When the last of them had ended, for the first time.")
+        Time | None,
+        Meta(
+            description="When the last of them had ended, for the first time. It is noted a moment later: it"
+            " may still be null where `done` is true already."
+        ),
     ]
     links: Links
 
@@ -233,6 +237,10 @@ class Batch(BatchFacts, frozen=True, kw_only=True):
         str | None,
         Meta(description="URL that is told once when all jobs have ended; null to a key without `read`."),
     ]
+    due_at: Annotated[
+        Time | None,
+        Meta(description="When the next of its jobs is due: while none of them is queued or running."),
+    ] = None
 
     @property
     def ended(self) -> bool:
@@ -240,15 +248,16 @@ class Batch(BatchFacts, frozen=True, kw_only=True):
         return self.done
 
     @classmethod
-    def of_new(cls, batch: NewBatch, accepted: Collection[Accepted]) -> Self:
+    def of_new(cls, batch: NewBatch, jobs: Iterable[NewJob], accepted: Mapping[UUID, Accepted]) -> Self:
         """A batch that was accepted right now: nothing has to be read again."""
         row = msgspec.structs.asdict(batch)
-        row |= {"created_at": next(iter(accepted)).created_at, "finished_at": None}
-        return cls.of_row(row, Counter(job.state for job in accepted))
+        row |= {"created_at": next(iter(accepted.values())).created_at, "finished_at": None}
+        due = (job.scheduled_at for job in jobs if job.scheduled_at and not job.after)
+        return cls.of_row(row, Counter(job.state for job in accepted.values()), min(due, default=None))
 
     @classmethod
-    def of_row(cls, row: Fields, counts: Mapping[State, int]) -> Self:
-        """A batch as it is now."""
+    def of_row(cls, row: Fields, counts: Mapping[State, int], due_at: datetime | None = None) -> Self:
+        """A batch as it is now; `due_at`: when the next of those that are not queued yet is due."""
         own = ("id", "size", "tags", "callback", "created_at", "finished_at")
         links = _batch_links(row["id"])
         done = all(state in FINAL for state in counts)
@@ -256,6 +265,7 @@ class Batch(BatchFacts, frozen=True, kw_only=True):
             **{name: row[name] for name in own},
             done=done,
             counts=dict(sorted(counts.items())),
+            due_at=due_at if is_idle(counts) else None,
             links=links if done else links | {"cancel": links["self"] + "/cancel"},
         )
 
@@ -285,6 +295,11 @@ class BatchPage(msgspec.Struct, frozen=True):
 
     batches: Annotated[list[ListedBatch], Meta(description="With their jobs not counted.")]
     next_page_token: Annotated[str | None, Meta(description="For `page_token`; null: there are no more.")]
+
+
+def is_idle(counts: Mapping[State, int]) -> bool:
+    """Whether nothing of a batch can happen before the next of its jobs is due."""
+    return not counts.keys() & {State.QUEUED, State.RUNNING} and not counts.keys() <= FINAL
 
 
 def job_path(job_id: UUID) -> str:

@@ -13,7 +13,7 @@ from worker.enqueue import Enqueuer, Refused
 from worker.ledger import audit, clients, schedules
 from worker.ledger.clients import Client
 from worker.ledger.schedules import Stored
-from worker.scheduling import NAME, Definition, Schedule
+from worker.scheduling import NAME, NO_NAME, Definition, Schedule
 
 MOST_SCHEDULES = 1_000  # that a client may have
 LARGEST = 64 * 1024  # bytes that one may have, for a beat holds hundreds of them and of their jobs at once
@@ -30,7 +30,7 @@ class ScheduleWish(Definition, frozen=True, kw_only=True):
     """A schedule that is wanted: one of `cron`, `every` and `at`, and the job that each firing makes."""
 
     name: Annotated[
-        Annotated[str, Meta(pattern=NAME)],
+        Annotated[str, Meta(pattern=NAME, extra={"misfit": NO_NAME})],
         Meta(
             description="Unique among the client's own; its jobs carry the tag `schedule:NAME`.",
             examples=["weekday-rates"],

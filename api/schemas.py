@@ -11,21 +11,20 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from api import referring
 from api.batching import BatchJob, BatchSubmission
+from api.referring import REFERENCE, Schema
 from api.representations import Job
 from api.scheduling import ScheduleWish
 from worker.catalog import AnyKind, Catalog
 from worker.contract.payload import Payload
 from worker.enqueue import Submission
 
-Schema = Mapping[str, Any]
-
-REFERENCE = "#/components/schemas/{name}"
-
 _NOT_BEFORE_NEWLINE = r"(?!\n)"
 
-_INPUT = (
-    "Its input. Where the job comes after others, any value in it may be a reference instead to what one of"
+_INPUT = "Its input."
+_REFERRING = (
+    " Where the job comes after others, any value in it may be a reference instead to what one of"
     ' them makes: `{"$from": job, "result": pointer}` or `{"$from": job, "artifact": name}`.'
 )
 
@@ -37,7 +36,10 @@ _MORE: Mapping[type[msgspec.Struct], Mapping[str, Any]] = {
 }
 
 # An instance of a kind that was taken away since, or of its earlier version.
-_OUTGROWN = {"type": "object", "description": "Of a kind that has changed since, or is no more."}
+_OUTGROWN = {
+    "type": "object",
+    "description": "With references, or of a kind that has changed since, or is no more.",
+}
 
 
 class Schemas:
@@ -52,10 +54,12 @@ class Schemas:
         self._forms = {form: _of_kinds(form, catalog) for form in _FORMS}
         submissions = [type_ for types_ in self._forms.values() for type_ in types_.values()]
         results = [kind.result_type for kind in catalog.values() if kind.result_type]
-        named = list(dict.fromkeys([*self._forms, Job, BatchSubmission, *types, *submissions, *results]))
+        own = [*self._forms, Job, BatchSubmission, *referring.TYPES]
+        named = list(dict.fromkeys([*own, *types, *submissions, *results]))
         references, components = msgspec.json.schema_components(named, ref_template=REFERENCE)
         self.components = portable(components)
         self._references = dict(zip(named, references, strict=True))
+        self.components[referring.NAME] = referring.describe([self.of(type_) for type_ in referring.TYPES])
         for form in self._forms:
             self._describe_submissions(form, catalog)
         self._describe_jobs(catalog)
@@ -77,6 +81,8 @@ class Schemas:
         }
         for kind in catalog.values():
             own = self.components[self._forms[form][kind.name].__name__]
+            if "after" in form.__struct_fields__:
+                self._allow_references(own["properties"]["payload"])
             own["title"] = kind.name
             own["description"] = kind.description
             own["examples"] = [{**_MORE.get(form, {}), **example(kind)}]
@@ -86,7 +92,15 @@ class Schemas:
             own["x-deadline"] = kind.deadline
             own["x-result"] = self.of(kind.result_type) if kind.result_type else None
 
+    def _allow_references(self, payload: dict[str, Any]) -> None:
+        """What comes after other jobs may take what they make."""
+        name = payload.pop("$ref").rpartition("/")[2]
+        payload.update(referring.payload(name, self.components))
+        payload["description"] = _INPUT + _REFERRING
+
     def _describe_jobs(self, catalog: Catalog) -> None:
+        for event, what in (("Attempt", "That it is a run."), ("Act", "That it is an act.")):
+            self.components[event]["properties"]["event"]["description"] = what
         fields = self.components["Job"]["properties"]
         payloads = [{"$ref": REFERENCE.format(name=kind.payload_type.__name__)} for kind in catalog.values()]
         results = [self.of(kind.result_type) for kind in catalog.values() if kind.result_type]

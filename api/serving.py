@@ -4,10 +4,9 @@ Gunicorn's master imports this module too, before any patching: nothing that mak
 connections may be imported here.
 """
 
+import contextlib
 import functools
-import json
 import time
-from http import HTTPStatus
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,11 +16,11 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.glogging import Logger
 from gunicorn.http import errors
-from gunicorn.util import close, write
+from gunicorn.util import write
 from gunicorn.workers.ggevent import GeventWorker
 
+from api.leftovers import linger, skip
 from api.pace import Pace
-from api.problem_types import BLANK
 
 if TYPE_CHECKING:
     from api.wsgi import Api
@@ -29,13 +28,6 @@ if TYPE_CHECKING:
 _SILENCE = 30.0  # seconds that a client may neither send what it announced nor take what it asked for
 _LOOK = 0.1  # seconds between two looks whether the process is to stop, or has nothing left to finish
 _CLOSING = 6.0  # seconds at the end of the grace, for the last messages and the connections
-
-_STATUSES = {
-    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
-    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
-    errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
-}
 
 
 class Worker(GeventWorker):
@@ -80,25 +72,24 @@ class Worker(GeventWorker):
         # Gunicorn asks first when it writes the head of the answer. Were it to decide anew afterwards, it
         # would close connections of which the client was told that it may keep them.
         asked = req.should_close
-        req.should_close = functools.cache(lambda: self._api.draining or asked())
+        req.should_close = functools.cache(lambda: not skip(req, sock) or self._api.draining or asked())
         try:
             return super().handle_request(listener_name, req, sock, addr)
+        except StopIteration:
+            if not skip(req, sock):
+                linger(sock)
+            raise
         finally:
             del unreader.chunk  # the next head has a limit of its own, and the time between does not count
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer what is no HTTP with a problem, as everything else.
-
-        Its text is not logged: gunicorn's would show the header, which may be the one with the key.
-        """
+        """Answer what is no HTTP with a problem, as everything else."""
         if not isinstance(exc, errors.ParseException):
             super().handle_error(req, client, addr, exc)
             return
-        self.log.warning("request_malformed %s", type(exc).__name__)
-        try:
-            write(client, _problem(_STATUSES.get(type(exc), HTTPStatus.BAD_REQUEST)))
-        except OSError:
-            close(client)
+        with contextlib.suppress(OSError):
+            write(client, self._api.refusal(exc, self.cfg))
+            linger(client)
 
     def _serve(self, listener: Any, pool: Pool) -> StreamServer:
         listener.setblocking(1)
@@ -160,14 +151,3 @@ def _close(server: Any) -> None:
     # Gevent's `close`, and the `os.close` that it patches, let a round of its loop pass before.
     monkey.get_original("os", "close")(server.socket.detach())
     server.close()
-
-
-def _problem(status: HTTPStatus) -> bytes:
-    body = json.dumps({"type": BLANK, "title": status.phrase, "status": status}).encode() + b"\n"
-    head = (
-        f"HTTP/1.1 {status} {status.phrase}\r\n"
-        "Content-Type: application/problem+json\r\n"
-        f"Content-Length: {len(body)}\r\n"
-        "Connection: close\r\n\r\n"
-    )
-    return head.encode() + body

@@ -6,13 +6,14 @@ the process that uses them.
 
 import os
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
+from gunicorn.http.errors import ParseException
 from prometheus_client import CollectorRegistry
 
-from api import cooperation
+from api import cooperation, malformed
 from api.app import Deps, create_app
 from api.cache import Cache, NoCache, RedisCache
 from api.limits import RateLimiter
@@ -69,6 +70,10 @@ class Api:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a request."""
         return self._app(environ, start_response)
+
+    def refusal(self, error: ParseException, config: Any) -> bytes:
+        """The answer to what gunicorn found to be no HTTP; raises nothing."""
+        return malformed.answer(error, config)
 
     def start(self) -> None:
         """Begin what runs beside the requests."""

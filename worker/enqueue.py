@@ -41,9 +41,11 @@ __all__ = [
 ]
 
 # With a look-ahead, for Python's $ would let a last newline pass.
-Tag = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
+_ONE_LINE = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+_NO_LINE = {"misfit": "holds a line's end or another control character"}
+Tag = Annotated[str, Meta(min_length=1, max_length=100, pattern=_ONE_LINE, extra=_NO_LINE)]
 Moment = Annotated[datetime, Meta(tz=True)]
-Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
+Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=_ONE_LINE, extra=_NO_LINE)]
 JobName = Annotated[str, Meta(min_length=1, max_length=100)]
 
 _EVERYTHING = Rights()

@@ -102,6 +102,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     callback: str | None = None
     created_at: datetime
     finished_at: datetime | None = None
+    due_at: datetime | None = None
     job_ids: list[str] | None = None
     names: dict[str, str] | None = None
     links: dict[str, str] = {}

@@ -5,8 +5,10 @@ from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
 from api.reference.elements import Content, Row, coded, element, link, prose, sample, table
+from api.reference.start import start
 from api.reference.style import CSS
 from api.reference.types import described, fields, name_of, type_of
+from api.referring import PLAIN
 
 Part = Mapping[str, Any]
 
@@ -35,6 +37,7 @@ def _main(document: Part) -> Element:
         *prose(info["description"]),
         *_keys(document["components"].get("securitySchemes", {})),
         element("p", "For machines: ", element("a", "/openapi.json", href="/openapi.json"), "."),
+        *start(),
         element("h2", "Operations", id="operations"),
         *(_operation(*found) for found in _operations(document)),
         element("h2", "Callbacks", id="callbacks"),
@@ -52,9 +55,14 @@ def _navigation(document: Part) -> Element:
         for path, method, operation in _operations(document)
     ]
     kinds = [element("li", link(f"schema-{names[0]}", kind["title"])) for names, kind in _kinds(document)]
-    types = [element("li", link(f"schema-{name}", name)) for name, _ in _others(document)]
+    types = [
+        element("li", link(f"schema-{name}", name))
+        for name, schema in _others(document)
+        if PLAIN not in schema
+    ]
     callbacks = [element("li", link(f"callback-{name}", name)) for name in document.get("webhooks", {})]
-    lists = (
+    lists: tuple[tuple[str, str, list[Element]], ...] = (
+        ("start", "Start here", []),
         ("operations", "Operations", operations),
         ("callbacks", "Callbacks", callbacks),
         ("kinds", "Kinds", kinds),
@@ -89,6 +97,9 @@ def _operation(path: str, method: str, operation: Part) -> Element:
     good = {status: answer for status, answer in answers if _PROBLEM not in answer.get("content", {})}
     bad = {status: answer for status, answer in answers if status not in good}
     parts += [element("h4", "Answers"), table([_answer(*each) for each in good.items()])]
+    for answer in good.values():
+        for media in answer.get("content", {}).values():
+            parts += _samples(media)
     problems = table([_answer(*each) for each in bad.items()])
     parts.append(element("details", element("summary", f"{len(bad)} errors"), problems))
     return element("section", *parts, id=operation["operationId"])
@@ -109,13 +120,15 @@ def _body(operation: Part) -> list[Content]:
     body = operation.get("requestBody")
     if body is None:
         return []
-    return [
-        element("h4", "Body"),
-        *(
-            element("p", element("code", media_type), " ", *type_of(media["schema"]))
-            for media_type, media in body["content"].items()
-        ),
-    ]
+    parts: list[Content] = [element("h4", "Body")]
+    for media_type, media in body["content"].items():
+        parts.append(element("p", element("code", media_type), " ", *type_of(media["schema"])))
+        parts += _samples(media)
+    return parts
+
+
+def _samples(media: Part) -> list[Content]:
+    return [sample(media["example"])] if "example" in media else []
 
 
 def _callbacks(names: Iterable[str]) -> Iterator[Content]:
@@ -127,7 +140,6 @@ def _callbacks(names: Iterable[str]) -> Iterator[Content]:
 
 
 def _webhook(name: str, operation: Part) -> Element:
-    media = operation["requestBody"]["content"]["application/json"]
     answers: list[Row] = [
         ([status], coded(answer["description"])) for status, answer in operation["responses"].items()
     ]
@@ -138,7 +150,6 @@ def _webhook(name: str, operation: Part) -> Element:
         *prose(operation["description"]),
         *_parameters(operation["parameters"]),
         *_body(operation),
-        sample(media["example"]),
         element("h4", "What your answer means"),
         table(answers),
         id=f"callback-{name}",
@@ -178,7 +189,9 @@ def _kind(names: Sequence[str], schema: Part) -> Element:
 
 def _type(name: str, schema: Part, schemas: Part) -> Element:
     parts: list[Content] = [element("h3", name), *prose(schema.get("description", ""))]
-    if "properties" in schema:
+    if PLAIN in schema:
+        parts.append(element("p", *type_of(schema[PLAIN]), class_="type"))
+    elif "properties" in schema:
         parts.append(table(fields(schema)))
     elif "oneOf" in schema:
         known = schema["discriminator"]["mapping"]

@@ -40,6 +40,7 @@ FileName = Annotated[
         min_length=1,
         max_length=200,
         pattern=r"^(?:\.{0,2}[^.\x00-\x1f\x7f/\\\"]|\.{3})[^\x00-\x1f\x7f/\\\"]*$(?!\n)",
+        extra={"misfit": "is no file's name: no slash, backslash, quotation mark or control character"},
         description="What the file is called: no slashes, quotation marks or control characters.",
     ),
 ]

@@ -17,7 +17,15 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Which entries to list."""
 
     act: Annotated[
-        Annotated[str, Meta(pattern=r"^[a-z_]+\.[a-z_]+$(?!\n)", max_length=100)] | None,
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[a-z_]+\.[a-z_]+$(?!\n)",
+                max_length=100,
+                extra={"misfit": "is no act: one such as `key.add`"},
+            ),
+        ]
+        | None,
         Meta(description="Only entries of this act: `key.add`, `job.cancel`."),
     ] = None
     page_size: Annotated[int, Meta(ge=1, le=200, description="Entries a page.")] = 50

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from api.acting import act_on_all
-from api.answers import answer, revalidate
+from api.answers import answer, retry_after, revalidate
 from api.applications import Request, Response
 from api.batch_lister import BatchLister, BatchQuery
 from api.batch_reader import find_batch, parse_batch_id
@@ -38,7 +38,6 @@ from worker.ledger.records import Accepted, NewJob
 from worker.settings import Settings
 
 _SLICE = 500  # jobs that one transaction cancels
-_POLL = "1"  # seconds between two looks at a batch that is under way
 
 _BATCHES = msgspec.json.Decoder(BatchSubmission)
 
@@ -104,7 +103,7 @@ class Batches:
             if isinstance(accepted, UUID):
                 shown = self._earlier(accepted, prepared, client, seconds)
             else:
-                followed = self._followed(batch, accepted.values(), ended, seconds)
+                followed = self._followed(batch, prepared.jobs, accepted, ended, seconds)
                 ids = [job.id for job in prepared.jobs]
                 shown = AcceptedBatch.of_batch(followed, ids, prepared.names)
         _answer(req, resp, 202, shown)
@@ -162,9 +161,14 @@ class Batches:
         raise refusal(problems)
 
     def _followed(
-        self, batch: NewBatch, accepted: Collection[Accepted], ended: Event | None, seconds: int
+        self,
+        batch: NewBatch,
+        jobs: Collection[NewJob],
+        accepted: Mapping[UUID, Accepted],
+        ended: Event | None,
+        seconds: int,
     ) -> Batch:
-        shown = Batch.of_new(batch, accepted)
+        shown = Batch.of_new(batch, jobs, accepted)
         if ended is None:
             return shown
         return self._follower.follow_accepted(shown, ended, seconds, batch.id, batch.client_id)
@@ -261,4 +265,4 @@ def _answer(req: Request, resp: Response, status: int, batch: Batch) -> None:
         batch = msgspec.structs.replace(batch, callback=None)
     answer(resp, status, batch)
     if not batch.done:
-        resp.set_header("Retry-After", _POLL)
+        resp.set_header("Retry-After", retry_after(batch.due_at))

@@ -13,7 +13,7 @@ from api.answers import answer
 from api.applications import Request, Response
 from api.cooperation import breathe
 from api.failure_groups import Group, grouped
-from api.filters import Name, listing
+from api.filters import ClientName, Name, listing
 from api.queries import query
 from api.representations import Id, Links, Time
 from worker.enqueue import Moment
@@ -39,7 +39,7 @@ class FailureQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Moment | None, Meta(description="Only jobs accepted before this time (RFC 3339).")
     ] = None
     client: Annotated[
-        Annotated[str, Meta(pattern=r"^(\*|[A-Za-z0-9._-]{1,63})$(?!\n)")] | None,
+        ClientName | None,
         Meta(
             description="Whose jobs, by the client's name, or `*` for everybody's: keys with `operate`."
             " Unset: one's own."

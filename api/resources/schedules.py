@@ -15,6 +15,7 @@ from api.answers import answer, revalidate
 from api.applications import Request, Response
 from api.bodies import decode, read_json
 from api.errors import Problem
+from api.filters import ClientName
 from api.idempotency import IdempotencyKey, idempotency_key, remembered
 from api.queries import page_start, page_token, query
 from api.schedule_view import ListedSchedule, Schedule, SchedulePage, schedule_path
@@ -43,11 +44,18 @@ class ScheduleQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Which schedules to list."""
 
     name: Annotated[
-        Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}$(?!\n)")] | None,
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[a-z0-9_-]{1,64}$(?!\n)",
+                extra={"misfit": "is no schedule's name: up to 64 small letters, digits, `_` and `-`"},
+            ),
+        ]
+        | None,
         Meta(description="Only the schedule of this name."),
     ] = None
     client: Annotated[
-        Annotated[str, Meta(pattern=r"^(\*|[A-Za-z0-9._-]{1,63})$(?!\n)")] | None,
+        ClientName | None,
         Meta(description="Whose, by the client's name, or `*` for everybody's: keys with `operate`."),
     ] = None
     page_size: Annotated[int, Meta(ge=1, le=200, description="Schedules a page.")] = 50

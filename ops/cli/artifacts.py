@@ -7,6 +7,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from ops.cli.said import Said
 from ops.cli.site import open_client
 
 _UNKNOWN = "application/octet-stream"
@@ -19,8 +20,10 @@ def artifacts() -> None:
 
 @artifacts.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--name", help="What it is called; unset: as FILE.")
-@click.option("--type", "content_type", help="Its media type; unset: what the name's ending says.")
+@click.option("--name", type=Said(), help="What it is called; unset: as FILE.")
+@click.option(
+    "--type", "content_type", type=Said(plain=True), help="Its media type; unset: by the ending of the name."
+)
 def upload(file: Path, name: str | None, content_type: str | None) -> None:
     """Store FILE, and show its id."""
     called = name or file.name

@@ -44,7 +44,7 @@ def submit(file: TextIO, seconds: float | None, **options: Any) -> None:
     for the `after` of others.
     """
     jobs, members = _read(file)
-    given = members | {name: value for name, value in options.items() if value}
+    given = members | {name: value for name, value in options.items() if value not in (None, ())}
     with open_client() as client:
         accepted = client.batch(jobs, **given)
         if not seconds:
@@ -78,7 +78,8 @@ def list_batches(limit: int, **wanted: str | None) -> None:
         pad_edge=False,
     )
     with open_client() as client:
-        for batch in client.batches(limit, **{name: value for name, value in wanted.items() if value}):
+        given = {name: value for name, value in wanted.items() if value is not None}
+        for batch in client.batches(limit, **given):
             finished = written(batch.finished_at) if batch.finished_at else ""
             tags = escape(", ".join(batch.tags))
             table.add_row(batch.id, str(batch.size), written(batch.created_at), finished, tags)
@@ -147,4 +148,5 @@ def _end(batch: Batch, seconds: float) -> NoReturn:
 
 
 def _show(batch: Batch) -> None:
-    Console().print_json(msgspec.json.encode(batch).decode())
+    told = {name: value for name, value in msgspec.to_builtins(batch).items() if value is not None}
+    Console().print_json(msgspec.json.encode(told).decode())

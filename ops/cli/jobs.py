@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from api.client import Job
 from ops.cli import selection
 from ops.cli.moments import Past, written
+from ops.cli.said import Said
 from ops.cli.site import LISTED, console, open_client
 from worker.contract.states import Priority, State
 
@@ -69,7 +70,7 @@ def submit(
 ) -> None:
     """Submit a job. PAYLOAD is JSON; - reads it from standard input."""
     decoded = _decoded(payload)
-    given = {name: value for name, value in options.items() if value}
+    given = {name: value for name, value in options.items() if value not in (None, ())}
     given |= _unique_key(unique, unique_window, unique_states)
     with open_client() as client:
         if seconds:
@@ -87,7 +88,7 @@ def show(job_id: Any) -> None:
 
 @jobs.command()
 @click.argument("job_id", type=click.UUID)
-@click.argument("name")
+@click.argument("name", type=Said())
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Unset: NAME, in this folder.")
 def artifact(job_id: Any, name: str, out: Path | None) -> None:
     """Download the file NAME that a job made."""
@@ -123,7 +124,7 @@ def artifact(job_id: Any, name: str, out: Path | None) -> None:
 )
 def list_jobs(limit: int, **wanted: object) -> None:
     """List jobs, newest first."""
-    given = {name: str(value) for name, value in wanted.items() if value}
+    given = {name: str(value) for name, value in wanted.items() if value is not None}
     with open_client() as client:
         found = list(client.jobs(limit + 1, **given))
     print_jobs(found[:limit], whose="client" in given)

@@ -52,7 +52,7 @@ def _filtered(*options: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _given(wanted: dict[str, str | None]) -> Wanted:
-    return {name: value for name, value in wanted.items() if value}
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 @click.command()

@@ -1,17 +1,18 @@
 """What does not fit its type, in the words of JSON: where, and why.
 
 msgspec speaks of Python's types, and does not say which values or fields there would be; whoever sent JSON
-knows neither.
+knows neither. Nor does a regular expression tell a reader much: a type with one may have a sentence of its
+own for what does not fit, `Meta(pattern=..., extra={"misfit": "is no name of a table"})`.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
-from msgspec.inspect import Type
+from msgspec.inspect import DictType, Metadata, StrType, Type, UnionType
 
 from worker.contract.shapes import fields, reach, values
 
@@ -21,7 +22,9 @@ _LONGEST = 300  # characters of a reason, and of a path
 _AT = " - at `"
 _WHERE = re.compile(r"(?:key` in `)?\$([^`]*)`?")
 _STEP = re.compile(r"\[([^\]]*)\]|\.([^.\[]*)")
-_SAID = re.compile(r"([a-z][a-z0-9_]*): ")  # how the checks of a payload itself begin
+_SAID = re.compile(r"([a-z][a-z0-9_]*(?:\[[0-9]+\])?): ")  # how the checks of a payload itself begin
+_PATTERN = "Expected `str` matching regex "
+_NOT_BEFORE_NEWLINE = r"(?!\n)"  # Python needs it, and it says nothing to a reader
 _WHICH = re.compile(r"Object (?:contains unknown|missing required) field `(.*)[`…]", re.DOTALL)
 
 # Types as JSON calls them, and formats of strings as JSON Schema does; other names are the same there.
@@ -82,9 +85,25 @@ def shortened(text: str) -> str:
 
 
 def _told(reason: str, types: Iterable[Type]) -> str:
+    if reason.startswith(_PATTERN):
+        return next(chain.from_iterable(map(_pattern_told, types)), "does not match its pattern")
     told = _in_json(reason, types)
     time = _TIME.match(reason)
     return f"{told}; write it as in {TIMES[time[1]]}" if time else told
+
+
+def _pattern_told(type_: Type, sentence: str | None = None) -> Iterator[str]:
+    """What is said where a string does not fit a type's pattern, or a name the one of a dictionary's keys."""
+    if isinstance(type_, Metadata):
+        yield from _pattern_told(type_.type, (type_.extra or {}).get("misfit", sentence))
+    elif isinstance(type_, UnionType):
+        for choice in type_.types:
+            yield from _pattern_told(choice, sentence)
+    elif isinstance(type_, DictType):
+        yield from _pattern_told(type_.key_type)
+    elif isinstance(type_, StrType) and type_.pattern is not None:
+        pattern = type_.pattern.removesuffix(_NOT_BEFORE_NEWLINE)
+        yield sentence or f"Expected `string` matching regex '{pattern}'"
 
 
 def _in_json(reason: str, types: Iterable[Type]) -> str:

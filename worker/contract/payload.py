@@ -13,7 +13,9 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     A field at its default is not written down, so that a worker of the version before the field can run a job
     that does without it. `EXAMPLE` is a whole payload for the API's description; unset, it is made of the
-    examples that the required fields give. `NEEDS` says what must be there for the example to succeed.
+    examples that the required fields give. `NEEDS` says what must be there for the example to succeed. What
+    does not fit a pattern is told in words where these stand beside it: `Meta(pattern=..., extra={"misfit":
+    "is no name of a table"})`.
     """
 
     EXAMPLE: ClassVar[Mapping[str, Any] | None] = None

@@ -98,6 +98,17 @@ def counts(connection: Connection, batch_id: UUID) -> Mapping[State, int]:
     return {State(row.state): row.jobs for row in connection.execute(_COUNTS, _words(batch_id))}
 
 
+_DUE = text(f"""
+    SELECT min(due_at) FROM jobs WHERE {_MEMBER} AND state IN ('scheduled', 'retrying') AND waits_for = 0
+""")
+
+
+def due_at(connection: Connection, batch_id: UUID) -> datetime | None:
+    """When the first of its jobs that are scheduled or retrying, and wait for no other job, is due."""
+    found: datetime | None = connection.execute(_DUE, _words(batch_id)).scalar_one()
+    return found
+
+
 _MEMBERS = text(f"SELECT id FROM jobs WHERE {_MEMBER} ORDER BY id")
 
 

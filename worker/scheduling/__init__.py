@@ -4,7 +4,7 @@ Clients say it to the API and files say it to beats, in the same words (`Definit
 the ledger or at a clock.
 """
 
-from worker.scheduling.definition import NAME, Definition, Missed, Overlap
+from worker.scheduling.definition import NAME, NO_NAME, Definition, Missed, Overlap
 from worker.scheduling.schedule import LATE, Due, Schedule
 
-__all__ = ["LATE", "NAME", "Definition", "Due", "Missed", "Overlap", "Schedule"]
+__all__ = ["LATE", "NAME", "NO_NAME", "Definition", "Due", "Missed", "Overlap", "Schedule"]

@@ -10,6 +10,8 @@ from worker.enqueue import JobName, Moment, Submission, Tag
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$(?!\n)"  # with a look-ahead, for Python's $ would let a last newline pass
 
+NO_NAME = "is no name: up to 64 small letters, digits, `_` and `-`, of which the first is a letter or digit"
+
 Missed = Literal["skip", "one", "all"]
 Overlap = Literal["allow", "skip", "queue", "replace"]
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -251,6 +252,26 @@ def test_a_batch_is_done_when_its_last_job_has_ended(caller: Caller, worker: Fak
     assert shown.json["finished_at"].endswith("Z")
     assert "Retry-After" not in shown.headers
     assert caller.get(path, If_None_Match=shown.headers["ETag"]).status_code == 304
+
+
+def test_a_batch_that_is_not_due_yet_is_asked_for_as_seldom_as_its_next_job(
+    caller: Caller,
+) -> None:
+    later, soon = (
+        (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+        for seconds in (3000, 30)
+    )
+    first = {**HELLO, "name": "first", "scheduled_at": later}
+    answer = submit(caller, {"jobs": [first, {**HELLO, "after": ["first"]}]})
+    path = answer.headers["Location"]
+    for shown in (answer, caller.get(path)):
+        assert (shown.headers["Retry-After"], shown.json["due_at"]) == ("60", later)
+    answer = submit(caller, {"jobs": [first, {**HELLO, "scheduled_at": soon}]})
+    for shown in (answer, caller.get(answer.headers["Location"])):
+        assert 20 <= int(shown.headers["Retry-After"]) <= 30
+    answer = submit(caller, {"jobs": [first, HELLO]})
+    for shown in (answer, caller.get(answer.headers["Location"])):
+        assert (shown.headers["Retry-After"], shown.json["due_at"]) == ("1", None)
 
 
 def test_a_batch_finishes_once_whatever_is_run_again(caller: Caller, worker: FakeWorker, settle: Any) -> None:

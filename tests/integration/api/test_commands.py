@@ -178,6 +178,35 @@ def test_what_is_wrong_with_a_file_is_said(jobyard: Jobyard, text: str, said: st
     assert said in result.output
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("jobs", "list", "--tag", ""),
+        ("jobs", "list", "--kind", ""),
+        ("jobs", "cancel-all", "--queue", "", "--yes"),
+        ("batches", "list", "--tag", ""),
+        ("jobs", "submit", "web.fetch", json.dumps(FETCH["payload"]), "--callback", ""),
+        ("artifacts", "upload", __file__, "--name", ""),
+        ("artifacts", "upload", __file__, "--type", ""),
+        ("artifacts", "upload", __file__, "--type", "text/plain\r\nX: y"),
+        ("artifacts", "upload", __file__, "--type", "text/pläin…"),
+        ("jobs", "artifact", "0190a7c0-0000-7000-8000-000000000000", ""),
+    ],
+)
+def test_a_word_that_is_empty_or_no_line_is_refused_and_not_passed_over(
+    jobyard: Jobyard, words: tuple[str, ...]
+) -> None:
+    result = jobyard(*words)
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code in {1, 2}, result.output
+    assert "Error: " in result.output
+
+
+def test_a_batch_that_is_read_shows_no_ids_as_if_it_had_none(jobyard: Jobyard) -> None:
+    batch = shown(jobyard("batches", "submit", "-", given=json.dumps([FETCH])))
+    assert not {"job_ids", "names"} & shown(jobyard("batches", "show", batch["id"])).keys()
+
+
 def test_a_list_says_when_there_are_more_and_knows_batches_and_times(
     jobyard: Jobyard, submitted: Callable[..., dict[str, Any]]
 ) -> None:

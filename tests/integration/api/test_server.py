@@ -148,7 +148,65 @@ def test_what_is_no_http_is_answered_with_a_problem_and_its_text_is_not_logged(
         answer = wire.answer()
     assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
     assert answer.json["status"] == status
+    assert answer.json["detail"]
+    request_id = answer.headers["x-request-id"]
+    assert answer.json["request_id"] == request_id
+    until(lambda: bool(_lines_of(server, request_id)))
+    (line,) = _lines_of(server, request_id)
+    assert (line["event"], line["status"]) == ("request_malformed", status)
     assert "jy_secret" not in server.log.read_text()
+
+
+UNKNOWN_KEY = b"Authorization: Bearer jy_unknown\r\n"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(413, id="too large to be read"),
+        pytest.param(415, id="of another type"),
+        pytest.param(401, id="without a good key"),
+    ],
+)
+def test_a_connection_is_closed_with_the_answer_where_the_body_is_still_to_come(
+    server: Server, key: str, status: int
+) -> None:
+    """What is sent next would be taken for the rest of it."""
+    type_ = b"text/plain" if status == 415 else b"application/json"
+    length = 100_000 if status == 413 else 100
+    good = UNKNOWN_KEY if status == 401 else b"Authorization: Bearer " + key.encode() + b"\r\n"
+    with Wire(server.port) as wire:
+        wire.send(
+            b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\n" + good + b"Content-Type: " + type_ + b"\r\n"
+            b"Content-Length: %d\r\n\r\nabc" % length
+        )
+        answer = wire.answer()
+        assert (answer.status, answer.headers["connection"]) == (status, "close")
+        assert wire.readable(1.0)  # at once, and not when the client has been silent for a while
+        assert wire.rest() == b""
+
+
+def test_a_client_that_goes_on_sending_gets_its_answer_all_the_same(server: Server, key: str) -> None:
+    """A reset would take it away again, before the client looks for it."""
+    with Wire(server.port) as wire:
+        headers = {"Authorization": f"Bearer {key}", "Content_Type": "application/json"}
+        wire.request("POST", "/v1/jobs", body=b" " * 3_000_000, **headers)
+        answer = wire.answer()
+        assert (answer.status, answer.headers["connection"]) == (413, "close")
+        assert wire.rest() == b""
+
+
+def test_a_connection_is_kept_where_the_whole_body_is_there_though_nobody_reads_it(server: Server) -> None:
+    with Wire(server.port) as wire:
+        for _ in range(2):
+            wire.request("POST", "/v1/jobs", body=b"{}", Authorization="Bearer jy_unknown")
+            answer = wire.answer()
+            assert (answer.status, answer.headers["connection"]) == (401, "keep-alive")
+
+
+def _lines_of(server: Server, request_id: str) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    return [line for line in lines if line.get("request_id") == request_id]
 
 
 def test_every_line_of_the_log_is_json_and_a_request_is_told_by_its_id(
@@ -156,12 +214,8 @@ def test_every_line_of_the_log_is_json_and_a_request_is_told_by_its_id(
 ) -> None:
     server.call("GET", "/v1/kinds", X_Request_Id="find-me", **authorization)
 
-    def told() -> list[dict[str, object]]:
-        lines = [json.loads(line) for line in server.log.read_text().splitlines()]
-        return [line for line in lines if line.get("request_id") == "find-me"]
-
-    until(lambda: bool(told()))
-    (line,) = told()
+    until(lambda: bool(_lines_of(server, "find-me")))
+    (line,) = _lines_of(server, "find-me")
     assert (line["event"], line["route"], line["status"], line["client"]) == (
         "request",
         "/v1/kinds",

@@ -8,6 +8,7 @@ from falcon.testing import create_req
 
 from api.errors import FieldError, Problem
 from api.queries import page_start, page_token, query
+from api.resources.artifacts import UploadQuery
 from worker.ledger.ids import new_id
 
 
@@ -47,6 +48,20 @@ def test_garbage_is_refused_by_the_name_of_its_parameter(parameters: str, field:
     assert isinstance(error, FieldError)
     assert error.field == field
     assert error.reason
+
+
+def test_a_parameter_that_is_given_twice_is_told_so() -> None:
+    with pytest.raises(Problem) as refused:
+        query(create_req(query_string="word=a&word=b"), Search)
+    assert refused.value.description == "word: is given more than once"
+
+
+def test_a_name_that_no_file_can_have_is_told_so() -> None:
+    with pytest.raises(Problem) as refused:
+        query(create_req(query_string="name=..%2Fx"), UploadQuery)
+    assert refused.value.description == (
+        "name: is no file's name: no slash, backslash, quotation mark or control character"
+    )
 
 
 def test_a_time_is_read_as_rfc_3339_writes_it() -> None:

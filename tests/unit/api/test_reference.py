@@ -57,6 +57,16 @@ def test_the_page_tells_how_to_submit_a_job_of_any_kind(app: App, answer: falcon
     assert "<code>Authorization: Bearer jy_…</code>" in answer.text
 
 
+def test_the_page_begins_with_a_first_request_and_shows_a_chain(answer: falcon.testing.Result) -> None:
+    start, _, rest = answer.text.partition('id="operations"')
+    assert "Start here" in start
+    assert "curl -s $API/v1/jobs -H" in start
+    assert "/artifacts/body" in start
+    batches = rest.partition('id="submitBatch"')[2].partition("</section>")[0]
+    assert '"$from": "fetch"' in batches
+    assert '"job_ids"' in batches
+
+
 def test_every_link_leads_somewhere_on_the_page(answer: falcon.testing.Result) -> None:
     page = Page(answer.text)
     assert {link.removeprefix("#") for link in page.links if link.startswith("#")} <= page.ids

@@ -112,9 +112,11 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """What the mail server said of somebody whose mail it did not take."""
 
-    address: Annotated[str, Meta(description="Whose mail.")]
-    code: Annotated[int, Meta(description="Reply code of SMTP (RFC 5321, section 4.2).")]
-    message: Annotated[str, Meta(description="The server's words, on one line and cut.")]
+    address: Annotated[str, Meta(description="Whose mail.", examples=["bob@example.org"])]
+    code: Annotated[int, Meta(description="Reply code of SMTP (RFC 5321, section 4.2).", examples=[550])]
+    message: Annotated[
+        str, Meta(description="The server's words, on one line and cut.", examples=["no such user"])
+    ]
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):

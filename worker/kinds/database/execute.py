@@ -13,6 +13,7 @@ Name = Annotated[
     str,
     Meta(
         pattern=r"^[a-z][a-z0-9_]{0,62}$(?!\n)",
+        extra={"misfit": "is no name of one: small letters, digits and `_`, up to 63, a letter first"},
         max_length=63,
         description="Statement that the operator declared.",
         examples=["close_orders"],
@@ -49,13 +50,14 @@ class DatabaseExecute(Payload, frozen=True, kw_only=True):
 class DatabaseExecuted(Result, frozen=True, kw_only=True):
     """What the statement did."""
 
-    statement: Annotated[str, Meta(description="Its name.")]
-    rows_affected: Annotated[int, Meta(description="Rows that it wrote, or else returned.")]
+    statement: Annotated[str, Meta(description="Its name.", examples=["close_orders"])]
+    rows_affected: Annotated[int, Meta(description="Rows that it wrote, or else returned.", examples=[2])]
     rows: Annotated[
         list[dict[str, Any]],
         Meta(
             description="Rows that it returned, by column. Exact numbers, dates, times (RFC 3339) and ids are"
-            " strings, bytes are base64, and what JSON does not know is as PostgreSQL writes it."
+            " strings, bytes are base64, and what JSON does not know is as PostgreSQL writes it.",
+            examples=[[{"id": "1", "total": "12.50"}]],
         ),
     ]
 

@@ -21,6 +21,7 @@ Source = Annotated[
     str,
     Meta(
         pattern=r"^[a-z][a-z0-9_]{0,62}$(?!\n)",
+        extra={"misfit": "is no name of one: small letters, digits and `_`, up to 63, a letter first"},
         max_length=63,
         description="Data source that the operator declared.",
         examples=["warehouse"],
@@ -30,6 +31,7 @@ Table = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$(?!\n)",
+        extra={"misfit": "is no name of one: letters, digits, `_` and `$`, up to 63, no digit first"},
         max_length=63,
         description="Table that the source's definition lists.",
         examples=["orders"],
@@ -64,7 +66,15 @@ Artifact = Annotated[
     ),
 ]
 Url = Annotated[
-    Annotated[str, Meta(pattern=r"^https?://[^\s\x00-\x20\x7f]+$(?!\n)", max_length=8192)] | None,
+    Annotated[
+        str,
+        Meta(
+            pattern=r"^https?://[^\s\x00-\x20\x7f]+$(?!\n)",
+            max_length=8192,
+            extra={"misfit": "is no URL: one with http or https, without blanks and control characters"},
+        ),
+    ]
+    | None,
     Meta(
         description="Instead of `data`: where to fetch the file, as web.fetch does, from the public network"
         " unless the operator allows more.",
@@ -162,13 +172,19 @@ class DatabaseLoad(Payload, frozen=True, kw_only=True):
 class DatabaseLoaded(Result, frozen=True, kw_only=True):
     """What was loaded. `rows_read` is the sum of the other two."""
 
-    table: Annotated[str, Meta(description="Where the rows went.")]
-    mode: Annotated[str, Meta(description="append, upsert or replace.")]
-    rows_read: Annotated[int, Meta(description="Rows in the file, without header and empty lines.")]
-    rows_applied: Annotated[int, Meta(description="Rows that the table took.")]
-    rows_rejected: Annotated[int, Meta(description="Rows that it did not take.")]
+    table: Annotated[str, Meta(description="Where the rows went.", examples=["orders"])]
+    mode: Annotated[str, Meta(description="append, upsert or replace.", examples=["append"])]
+    rows_read: Annotated[
+        int, Meta(description="Rows in the file, without header and empty lines.", examples=[3])
+    ]
+    rows_applied: Annotated[int, Meta(description="Rows that the table took.", examples=[2])]
+    rows_rejected: Annotated[int, Meta(description="Rows that it did not take.", examples=[1])]
     rejected_artifact: Annotated[
-        str | None, Meta(description="Artifact with line, reason and text of each rejected row, if any was.")
+        str | None,
+        Meta(
+            description="Artifact with line, reason and text of each rejected row, if any was.",
+            examples=["rejected.csv"],
+        ),
     ] = None
 
 

@@ -27,6 +27,7 @@ from worker.contract.ports import (
 
 MOST_RECIPIENTS = 100  # what every mail server takes at once (RFC 5321, section 4.5.3.1.8)
 LONGEST_FILE_NAME = 200  # octets of UTF-8: file systems take 255
+SHOWN = 80  # characters of an address that is none
 RESERVE = 5.0  # seconds of the deadline that are kept to note who got the mail
 
 TOKEN = r"[A-Za-z0-9!#$&^_.+-]+"  # noqa: S105 - RFC 6838, section 4.2
@@ -70,7 +71,7 @@ Variables = Annotated[
 ]
 
 
-class AttachedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AttachedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A file that goes with the mail: inline, or an artifact."""
 
     name: Annotated[
@@ -134,10 +135,10 @@ class EmailSend(Payload, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse what no schema can: msgspec reports a ValueError as an error of validation."""
         for field in ("to", "cc", "bcc"):
-            for address in getattr(self, field):
-                _in_field(field, Mailbox.parse, address)
+            for index, address in enumerate(getattr(self, field)):
+                _check_address(f"{field}[{index}]", address)
         if self.reply_to is not None:
-            _in_field("reply_to", Mailbox.parse, self.reply_to)
+            _check_address("reply_to", self.reply_to)
         if not 1 <= (count := len(self.recipients)) <= MOST_RECIPIENTS:
             raise ValueError(f"to: a mail has 1 to {MOST_RECIPIENTS} recipients, this one has {count}")
         _check_content(self)
@@ -161,9 +162,20 @@ class EmailSend(Payload, frozen=True, kw_only=True):
 class EmailSent(Result, frozen=True, kw_only=True):
     """Who got the mail."""
 
-    message_id: Annotated[str, Meta(description="Its Message-ID, the same however often it was tried.")]
-    delivered: Annotated[tuple[str, ...], Meta(description="Addresses that the mail server took it for.")]
-    refused: Annotated[tuple[Refusal, ...], Meta(description="Those it refused for good, with its words.")]
+    message_id: Annotated[
+        str,
+        Meta(
+            description="Its Message-ID, the same however often it was tried.",
+            examples=["0190a7c0-0000-7000-8000-000000000000@example.org"],
+        ),
+    ]
+    delivered: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses that the mail server took it for.", examples=[["ada@example.org"]]),
+    ]
+    refused: Annotated[
+        tuple[Refusal, ...], Meta(description="Those it refused for good, with its words.", examples=[[]])
+    ]
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,6 +292,14 @@ def _check_content(payload: EmailSend) -> None:
     for field in ("text", "html"):
         if "\x00" in (getattr(payload, field) or ""):
             raise ValueError(f"{field}: holds NUL, which no mail can (RFC 5322, section 2.2)")
+
+
+def _check_address(field: str, address: str) -> None:
+    try:
+        Mailbox.parse(address)
+    except ValueError as error:
+        shown = address if len(address) <= SHOWN else address[:SHOWN] + "…"
+        raise ValueError(f"{field}: {shown!r} {error}") from None
 
 
 def _in_field(field: str, check: Any, text: str) -> None:

@@ -11,6 +11,7 @@ from worker.contract import REPORT, Context, Payload, Result, kind, minutes
 from worker.contract.ports import ReportFormat, ReportOrder, Reports
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
+NO_NAME = {"misfit": "is no name of one: small letters, digits and `_`, up to 63, a letter first"}
 
 CONTENT_TYPES = MappingProxyType(
     {
@@ -22,7 +23,8 @@ CONTENT_TYPES = MappingProxyType(
 )
 
 ReportName = Annotated[
-    str, Meta(pattern=NAME, description="A report that the operator defined.", examples=["sales"])
+    str,
+    Meta(pattern=NAME, extra=NO_NAME, description="A report that the operator defined.", examples=["sales"]),
 ]
 Format = Annotated[
     ReportFormat,
@@ -39,7 +41,7 @@ Params = Annotated[
         examples=[{"since": "2026-11-01T00:00:00Z"}],
     ),
 ]
-TableName = Annotated[str, Meta(pattern=NAME)]
+TableName = Annotated[str, Meta(pattern=NAME, extra=NO_NAME)]
 Table = Annotated[
     TableName | None,
     Meta(description="Which table a csv holds; unset: the report's first.", examples=["kinds"]),
@@ -76,15 +78,27 @@ class ReportRender(Payload, frozen=True, kw_only=True):
 class ReportRendered(Result, frozen=True, kw_only=True):
     """The file, which is an artifact of the job."""
 
-    report: Annotated[str, Meta(description="The report.")]
-    format: Annotated[str, Meta(description="Its format.")]
-    artifact: Annotated[str, Meta(description="The artifact's name, `<report>.<format>`.")]
-    rows: Annotated[dict[str, int], Meta(description="Rows of each table, those left out included.")]
-    truncated: Annotated[
-        tuple[str, ...], Meta(description="Tables of which a pdf or html shows only the first rows.")
+    report: Annotated[str, Meta(description="The report.", examples=["sales"])]
+    format: Annotated[str, Meta(description="Its format.", examples=["pdf"])]
+    artifact: Annotated[
+        str, Meta(description="The artifact's name, `<report>.<format>`.", examples=["sales.pdf"])
     ]
-    bytes: Annotated[int, Meta(description="Size of the file.")]
-    sha256: Annotated[str, Meta(description="Digest of the file, hexadecimal.")]
+    rows: Annotated[
+        dict[str, int],
+        Meta(description="Rows of each table, those left out included.", examples=[{"orders": 120}]),
+    ]
+    truncated: Annotated[
+        tuple[str, ...],
+        Meta(description="Tables of which a pdf or html shows only the first rows.", examples=[["orders"]]),
+    ]
+    bytes: Annotated[int, Meta(description="Size of the file.", examples=[48213])]
+    sha256: Annotated[
+        str,
+        Meta(
+            description="Digest of the file, hexadecimal.",
+            examples=["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
+        ),
+    ]
 
 
 @kind("report.render", queue=REPORT, deadline=minutes(10))

@@ -31,7 +31,7 @@ RESERVED = frozenset(
     }
 )
 
-# RFC 9110, sections 5.1 and 5.5.
+# RFC 9110, sections 5.1 and 5.5. In the schema alone: the payload itself can say which header it is.
 NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
 VALUE = r"^[\t\x20-\x7e\x80-\xff]*$"
 MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+[\x20-\x7e]{0,150}", re.ASCII)
@@ -46,8 +46,8 @@ Url = Annotated[
     ),
 ]
 Method = Annotated[Literal["GET", "HEAD", "POST"], Meta(description="HTTP method.", examples=["GET"])]
-HeaderName = Annotated[str, Meta(pattern=NAME, max_length=256)]
-HeaderValue = Annotated[str, Meta(pattern=VALUE, max_length=8192)]
+HeaderName = Annotated[str, Meta(max_length=256, extra_json_schema={"pattern": NAME})]
+HeaderValue = Annotated[str, Meta(max_length=8192, extra_json_schema={"pattern": VALUE})]
 Headers = Annotated[
     dict[HeaderName, HeaderValue],
     Meta(
@@ -132,20 +132,32 @@ class WebFetch(Payload, frozen=True, kw_only=True):
 class WebFetched(Result, frozen=True, kw_only=True):
     """What came back. The body, if the method has one, is the artifact `body`."""
 
-    status: Annotated[int, Meta(description="HTTP status of the last answer.")]
-    url: Annotated[str, Meta(description="Where it came from, after redirects.")]
-    redirects: Annotated[int, Meta(description="How many redirects were followed.")]
+    status: Annotated[int, Meta(description="HTTP status of the last answer.", examples=[200])]
+    url: Annotated[
+        str,
+        Meta(description="Where it came from, after redirects.", examples=["https://example.com/data.json"]),
+    ]
+    redirects: Annotated[int, Meta(description="How many redirects were followed.", examples=[0])]
     headers: Annotated[
         dict[str, str],
         Meta(
             description="As received, names in lower case; repeated ones are joined by a comma, Set-Cookie"
-            " by a newline."
+            " by a newline.",
+            examples=[{"content-type": "application/json"}],
         ),
     ]
-    bytes: Annotated[int, Meta(description="Size of the body; gzip and deflate are undone.")]
-    sha256: Annotated[str, Meta(description="Digest of that body, hexadecimal.")]
-    wait_seconds: Annotated[float, Meta(description="From the start until the head of the answer.")]
-    seconds: Annotated[float, Meta(description="From the start until the last byte.")]
+    bytes: Annotated[int, Meta(description="Size of the body; gzip and deflate are undone.", examples=[2])]
+    sha256: Annotated[
+        str,
+        Meta(
+            description="Digest of that body, hexadecimal.",
+            examples=["44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"],
+        ),
+    ]
+    wait_seconds: Annotated[
+        float, Meta(description="From the start until the head of the answer.", examples=[0.25])
+    ]
+    seconds: Annotated[float, Meta(description="From the start until the last byte.", examples=[0.31])]
 
 
 @kind("web.fetch", queue=WEB, max_attempts=5, deadline=minutes(5))
@@ -246,9 +258,8 @@ def _check_headers(headers: dict[str, str]) -> None:
     seen: set[str] = set()
     for name, value in headers.items():
         lowered = name.lower()
-        # Once more than in the schema: a search for `$` lets a final line feed pass, a full match does not.
         if not re.fullmatch(NAME, name):
-            raise ValueError("headers: a name is no token")
+            raise ValueError(f"headers: {name!r} is no name of a header")
         if not re.fullmatch(VALUE, value):
             raise ValueError(f"headers: the value of {name} holds a character that no header may")
         if lowered in RESERVED or lowered.startswith("proxy-"):

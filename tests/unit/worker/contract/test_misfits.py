@@ -13,6 +13,9 @@ from msgspec import Meta
 from worker.contract.misfits import Misfit, misfit
 from worker.contract.payload import Payload
 
+SPOKEN = "^[a-z]+$"
+SAID = {"misfit": "is no word: small letters alone"}
+
 
 class Colour(StrEnum):
     RED = "red"
@@ -37,6 +40,12 @@ class Whole(Payload, frozen=True, kw_only=True):
     colours: dict[str, list[Colour | None]] = {}  # noqa: RUF012 - msgspec makes a new one for each
     named: dict[Literal["a"], Part] = {}  # noqa: RUF012 - as above
     part: Annotated[Part, Meta(description="One.")] | None = None
+    word: Annotated[str, Meta(pattern=r"^[^\x00-\x1f]*$(?!\n)")] = ""
+    words: Annotated[
+        list[Annotated[Annotated[str, Meta(pattern=SPOKEN, extra=SAID)], Meta(max_length=9)] | None],
+        Meta(description="Some."),
+    ] = []  # noqa: RUF012 - msgspec makes a new one for each payload
+    marks: dict[Annotated[str, Meta(pattern=SPOKEN, extra=SAID)], str] = {}  # noqa: RUF012 - as above
 
 
 class Left(msgspec.Struct, tag=True, forbid_unknown_fields=True):
@@ -84,11 +93,19 @@ def test_what_there_would_be_is_said(document: object, place: str, reason: str) 
         ({"price": {}}, "Expected `number`, got `object`"),
         ({"file": 1}, "Expected `base64`, got `integer`"),
         ({"name": "int"}, "Expected `string` matching regex '^a$'"),
+        ({"word": "a\n"}, r"Expected `string` matching regex '^[^\x00-\x1f]*$'"),
         ({"side": None}, "Expected `integer | string`, got `null`"),
     ],
 )
 def test_types_have_the_names_of_json(document: object, reason: str) -> None:
     assert found(document).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("document", "place"), [({"words": ["a", "B"]}, ".words[1]"), ({"marks": {"B": "b"}}, ".marks")]
+)
+def test_a_pattern_is_told_in_the_words_that_stand_beside_it(document: object, place: str) -> None:
+    assert found(document) == Misfit(place, "is no word: small letters alone")
 
 
 def test_the_value_itself_has_no_path() -> None:
@@ -110,6 +127,12 @@ def test_what_there_would_be_is_said_behind_a_long_value_too() -> None:
 def test_a_field_that_a_payload_names_itself_is_named_once() -> None:
     error = msgspec.ValidationError("url: must be absolute - at `$.pages[0]`")
     assert misfit(error, Whole) == Misfit(".pages[0].url", "must be absolute")
+
+
+def test_an_element_that_a_payload_names_itself_is_a_place() -> None:
+    assert misfit(msgspec.ValidationError("to[2]: 'x' is no address"), Whole) == Misfit(
+        ".to[2]", "'x' is no address"
+    )
 
 
 def test_a_path_through_unions_of_themselves_costs_no_time() -> None:
