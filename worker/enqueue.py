@@ -186,8 +186,8 @@ class Enqueuer:
         require_right(kind.name, rights)
         after = _after(submission.after, names)
         payload = self.payloads.check(kind, submission.payload, after)
-        scheduled_at = _utc(submission.scheduled_at, "scheduled_at")
-        expires_at = _utc(submission.expires_at, "expires_at")
+        scheduled_at = in_utc(submission.scheduled_at, "scheduled_at")
+        expires_at = in_utc(submission.expires_at, "expires_at")
         if expires_at and scheduled_at:
             _require(expires_at > scheduled_at, "expires_at", "is not after scheduled_at")
         return NewJob(
@@ -383,7 +383,12 @@ def submission(kind: str, payload: Mapping[str, Any], **options: Any) -> Submiss
     return Submission(kind=kind, payload=msgspec.Raw(msgspec.json.encode(payload)), **options)
 
 
-def _utc(moment: datetime | None, field: str) -> datetime | None:
+def in_utc(moment: datetime | None, field: str) -> datetime | None:
+    """A moment that a client gave, as the ledger takes it: PostgreSQL knows no offset beyond 16 hours.
+
+    Raises:
+        Refused: it leaves the years that Python knows.
+    """
     try:
         return moment and moment.astimezone(UTC)
     except OverflowError:

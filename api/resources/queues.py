@@ -15,7 +15,7 @@ from api.errors import FieldError, Problem
 from api.follower import Follower
 from api.queue_reader import QueueDescription, QueueReader
 from api.representations import Job, Time
-from worker.enqueue import Moment
+from worker.enqueue import Moment, in_utc
 from worker.ledger import audit, messages, queues, transitions
 from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
@@ -155,7 +155,7 @@ class PurgeQueue:
         if not asked.dry_run and asked.confirm != queue:
             raise _not_confirmed(queue)
         with self._ledger.write() as connection:
-            until = asked.until or queues.moment(connection)
+            until = in_utc(asked.until, "until") or queues.moment(connection)
         if asked.dry_run:
             answer(resp, 200, self._count(queue, until))
         else:

@@ -140,6 +140,12 @@ def test_a_purge_leaves_alone_what_runs_ended_or_is_due_later(
     assert states == ["running", "succeeded", "retrying", "scheduled"]
 
 
+def test_a_purge_takes_any_offset_and_no_year_that_nobody_knows(operator: Caller) -> None:
+    assert purge(operator, dry_run=True, until="2027-02-11T17:28:01-18:20").status_code == 200
+    refused = purge(operator, dry_run=True, until="9999-12-31T23:59:59-12:00")
+    assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "until")
+
+
 @pytest.mark.parametrize("asked", [{}, {"confirm": None}, {"confirm": "web"}, {"confirm": "email "}])
 def test_a_purge_needs_the_queues_name(caller: Caller, operator: Caller, asked: dict[str, object]) -> None:
     job = caller.accepted()
