@@ -1,0 +1,239 @@
+"""The ground that all contenders stand on: one PostgreSQL, one Valkey, and whole processes on them.
+
+PostgreSQL's durability stays as it comes. Every process has a session and a log of its own, and is ended by
+who started it.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+import redis
+from sqlalchemy import create_engine, make_url, text
+
+from ops.bench.course import Course, Invalid
+from ops.embedded import EmbeddedServers
+from ops.embedded.ports import answers, free_ports
+from ops.embedded.servers import tail
+from worker.ledger import clients, migrate
+from worker.ledger.engines import Ledger
+from worker.settings import PREFIX, Settings
+
+KINDS = "ops.bench.kinds"
+
+_LOOK = 0.05  # seconds between two looks
+_START = 120.0  # seconds that a process gets until it does its work
+_STOP = 60.0  # seconds that it gets to leave
+_CLEAR = text("TRUNCATE jobs, attempts, batches, endings, dependencies, broker_mark")
+
+
+class Process:
+    """A whole process, with all that it starts.
+
+    Args:
+        popen: the leader of a session of its own.
+        log: what it says.
+    """
+
+    def __init__(self, popen: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.popen = popen
+        self._log = log
+
+    @property
+    def pid(self) -> int:
+        """Of the leader."""
+        return self.popen.pid
+
+    def require_alive(self) -> None:
+        """Go on only while it lives.
+
+        Raises:
+            Invalid: it ended; the message quotes its last words.
+        """
+        if self.popen.poll() is not None:
+            raise Invalid(f"{self._log.stem} ended with {self.popen.returncode}: {tail(self._log)[-600:]}")
+
+    def wait(self, done: Callable[[], bool], seconds: float = _START, look: float = _LOOK) -> None:
+        """Wait until something is done.
+
+        Raises:
+            Invalid: the process ended, or it takes longer.
+        """
+        give_up_at = time.monotonic() + seconds
+        while not done():
+            self.require_alive()
+            if time.monotonic() > give_up_at:
+                raise Invalid(f"{self._log.stem} was not done after {seconds:g} s")
+            time.sleep(look)
+
+    def finish(self, seconds: float) -> None:
+        """Wait until it ends by itself.
+
+        Raises:
+            Invalid: it fails, or takes longer.
+        """
+        try:
+            failed = self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Invalid(f"{self._log.stem} did not end within {seconds:g} s") from None
+        if failed:
+            self.require_alive()
+
+    def said(self, words: str) -> bool:
+        """Whether its log holds these words."""
+        return words.encode() in self._log.read_bytes()
+
+    def stop(self) -> None:
+        """Ask it to end, and leave nothing of its session behind."""
+        self.popen.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.popen.wait(_STOP)
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.popen.wait()
+
+
+class Ground(msgspec.Struct, frozen=True):
+    """Servers, and a client of the platform on them."""
+
+    folder: Path
+    settings: Settings  # of the platform's roles
+    warehouse: str  # the URL of a database beside the ledger
+    client: str
+    key: str
+
+    @property
+    def redis_url(self) -> str:
+        """Valkey's URL."""
+        return self.settings.broker_url or ""
+
+    @property
+    def redis_address(self) -> tuple[str, int]:
+        """Where Valkey listens."""
+        url = make_url(self.redis_url)
+        return url.host or "", url.port or 0
+
+    @property
+    def api_address(self) -> tuple[str, int]:
+        """Where the API listens, once it is started."""
+        return self.settings.api_host, self.settings.api_port
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """The ledger, for preparing and checking."""
+        ledger = Ledger.open(self.settings, "bench")
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+    @contextmanager
+    def redis(self) -> Iterator["redis.Redis"]:
+        """Valkey, for preparing and checking."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            yield client
+
+    def clear(self) -> None:
+        """Forget all jobs and messages of the platform; only while neither beat nor worker runs."""
+        with self.ledger() as ledger, ledger.write() as connection:
+            connection.execute(_CLEAR)
+        with self.redis() as client:
+            client.flushdb()
+
+    def count(self, condition: str = "true") -> int:
+        """How many jobs of the ledger meet a condition of ours."""
+        statement = text(f"SELECT count(*) FROM jobs WHERE {condition}")  # noqa: S608 - a constant's
+        with self.ledger() as ledger, ledger.write() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    @contextmanager
+    def role(self, *words: str, name: str = "", **settings: object) -> Iterator[Process]:
+        """`jobyard WORDS` as a whole process.
+
+        Args:
+            words: of the command.
+            name: of its log; the first word where not given.
+            settings: beside those of all roles.
+        """
+        argv = (sys.executable, "-m", "ops", *words)
+        with self.program(argv, name=name or words[0], **settings) as process:
+            yield process
+
+    @contextmanager
+    def program(self, argv: Sequence[str], *, name: str, **settings: object) -> Iterator[Process]:
+        """A program with the settings of a role, and an empty folder for its metrics."""
+        own = {PREFIX + variable.upper(): str(value) for variable, value in settings.items()}
+        metrics = self.folder / "metrics" / name
+        shutil.rmtree(metrics, ignore_errors=True)
+        metrics.mkdir(parents=True)
+        environ = {
+            **os.environ,
+            **self.settings.environment(),
+            **own,
+            "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        }
+        with self.process(argv, environ, name) as process:
+            yield process
+
+    @contextmanager
+    def process(self, argv: Sequence[str], environ: Mapping[str, str], name: str) -> Iterator[Process]:
+        """Any program as a whole process."""
+        log = self.folder / "home" / "logs" / f"{name}.log"
+        with log.open("ab") as out:
+            popen = subprocess.Popen(argv, env=environ, stdout=out, stderr=out, start_new_session=True)
+        process = Process(popen, log)
+        try:
+            yield process
+        finally:
+            process.stop()
+
+    @contextmanager
+    def api(self) -> Iterator[Process]:
+        """The API as users start it, ready to answer."""
+        with self.role("api") as process:
+            process.wait(lambda: answers(self.settings.api_port, self.settings.api_host, "/readyz"))
+            yield process
+
+    @contextmanager
+    def worker(self, *words: str) -> Iterator[Process]:
+        """A worker as users start it, ready to work."""
+        (port,) = free_ports(1)
+        with self.role("worker", *words, name=f"worker-{words[0]}", metrics_port=port) as process:
+            process.wait(lambda: answers(port, "127.0.0.1", "/readyz"))
+            yield process
+
+
+@contextmanager
+def ground(course: Course) -> Iterator[Ground]:
+    """Servers of their own in the course's folder, with a fresh ledger."""
+    home = str(course.folder / "home")
+    with EmbeddedServers(Settings(home=home)) as urls:
+        api_port, metrics_port = free_ports(2)
+        settings = Settings(
+            home=home,
+            database_url=urls.database_url,
+            broker_url=urls.broker_url,
+            api_port=api_port,
+            api_metrics_port=metrics_port,
+            kinds=KINDS,
+            web_allow="127.0.0.0/8",
+        )
+        client, key = _client(settings)
+        yield Ground(course.folder, settings, urls.sources["warehouse"], client, key)
+
+
+def _client(settings: Settings) -> tuple[str, str]:
+    engine = create_engine(settings.database_url or "")
+    with engine.begin() as connection:
+        migrate.upgrade(connection)
+        client = clients.ensure_client(connection, "bench")
+        _, key = clients.add_key(connection, client.id, "bench")
+    engine.dispose()
+    return str(client.id), key

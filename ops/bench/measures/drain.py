@@ -1,0 +1,147 @@
+"""Drained jobs a second: no-ops that wait when the workers start, against plain Celery and its peers.
+
+Ours are drained three ways. *One by one*: a message for each, published beforehand, as single submissions
+are while their queue has room. *Bundles*: the same with a short kind, as dispatch bundles a backlog.
+*Backlog*: all of them still in the ledger, and beat dispatches while the worker drains, as it is by default.
+The time runs from the first claim to the last outcome, theirs from the start of the first job to that of the
+last. Our workers send the events that Flower needs; Celery does so only as `celery-events`.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+
+from ops.bench.course import Course, Invalid
+from ops.bench.figures import Round
+from ops.bench.ground import Ground, ground
+from ops.bench.kinds.bench.noop import noop
+from ops.bench.kinds.bench.single import single
+from ops.bench.rivals import environment, tutor
+from ops.bench.turns import Contender, turns
+from schedules.dispatch import Dispatch
+from schedules.metrics import Metrics
+from worker.broker import Broker
+from worker.catalog import AnyKind
+from worker.contract.queues import EMAIL, REPORT, Queue
+from worker.enqueue import Enqueuer, submission
+from worker.ledger import agenda, transitions
+from worker.ledger.engines import Ledger
+
+PEERS = ("dramatiq", "taskiq", "huey", "arq", "rq", "procrastinate")
+CELERY = ("celery", "celery_threads", "celery_events")
+
+_DATABASE = 2  # of Valkey, for the peers
+_CHUNK = 1000  # jobs in one transaction
+_LOOK = 0.5  # seconds between two looks
+_PATIENCE = 300.0  # seconds that a backlog gets
+_LIVE = "state IN ('queued', 'running', 'retrying')"
+_OUTCOME = text("""
+    SELECT count(*) AS jobs, (SELECT count(*) FROM attempts) AS attempts,
+           count(*) FILTER (WHERE state = 'succeeded' AND attempt = 1
+                            AND payload ->> 'number' = result ->> 'number') AS right,
+           count(DISTINCT payload ->> 'number') AS different,
+           extract(epoch FROM max(finished_at) - min(started_at)) AS seconds
+    FROM jobs
+""")
+
+
+class Way(msgspec.Struct, frozen=True):
+    """A way in which our jobs are drained."""
+
+    kind: AnyKind
+    queue: Queue
+    few: int  # jobs, for what is slow and for what is quick
+    published: bool = True
+
+
+def measure(course: Course) -> list[Round]:
+    """Let all drain in turns, one at a time."""
+    with ground(course) as place:
+        return turns(course, {**_ours(course, place), **_theirs(course, place)})
+
+
+def _ours(course: Course, place: Ground) -> dict[str, Contender]:
+    slow, quick = course.scale(4000, 200), course.scale(30_000, 1000)
+    ways = {
+        "prefork one by one": Way(single, REPORT, slow),
+        "threads one by one": Way(single, EMAIL, slow),
+        "prefork bundles": Way(noop, REPORT, quick),
+        "threads bundles": Way(noop, EMAIL, quick),
+        "prefork backlog": Way(noop, REPORT, quick, published=False),
+        "threads backlog": Way(noop, EMAIL, quick, published=False),
+    }
+    return {name: lambda way=way: drained(place, way) for name, way in ways.items()}  # type: ignore[misc]
+
+
+def _theirs(course: Course, place: Ground) -> dict[str, Contender]:
+    jobs = course.scale(4000, 200)
+    return {peer: lambda peer=peer: _peer(course, place, peer, jobs) for peer in (*CELERY, *PEERS)}  # type: ignore[misc]
+
+
+def drained(place: Ground, way: Way) -> Mapping[str, float]:
+    """Queue jobs, start a worker, and judge what came of them."""
+    place.clear()
+    with place.ledger() as ledger:
+        fill(ledger, way.kind, way.queue, way.few, UUID(place.client))
+        figures = _published(place, ledger, way) if way.published else {}
+        with (
+            nullcontext() if way.published else place.role("beat"),
+            place.worker(way.queue.name) as worker,
+        ):
+            worker.wait(lambda: not place.count(_LIVE), _PATIENCE, _LOOK)
+        return {"per second": way.few / _seconds(ledger, way.few), **figures}
+
+
+def fill(ledger: Ledger, kind: AnyKind, queue: Queue, count: int, client: UUID) -> None:
+    """Queue jobs, each with a number of its own."""
+    enqueuer = Enqueuer({kind.name: kind})
+    for start in range(0, count, _CHUNK):
+        jobs = [
+            enqueuer.prepare(submission(kind.name, {"number": number}, queue=queue.name), client, None)
+            for number in range(start, min(count, start + _CHUNK))
+        ]
+        with ledger.write() as connection:
+            transitions.enqueue(connection, jobs)
+
+
+def _published(place: Ground, ledger: Ledger, way: Way) -> Mapping[str, float]:
+    broker = Broker(place.redis_url)
+    short = [way.kind.name] if way.kind.short else []
+    dispatch = Dispatch(ledger, broker, 2 * way.few, Metrics(), short)
+    began = time.perf_counter()
+    try:
+        while dispatch.run(_todo(ledger)):
+            pass
+    finally:
+        broker.close()
+    return {"published per second": way.few / (time.perf_counter() - began)}
+
+
+def _todo(ledger: Ledger) -> agenda.Agenda:
+    with ledger.write() as connection:
+        return agenda.read(connection)
+
+
+def _seconds(ledger: Ledger, jobs: int) -> float:
+    with ledger.write() as connection:
+        found = connection.execute(_OUTCOME).one()
+    if not jobs == found.jobs == found.right == found.different == found.attempts:
+        raise Invalid(
+            f"of {jobs} jobs {found.right} gave their own number at once, in {found.attempts} attempts"
+        )
+    return float(found.seconds)
+
+
+def _peer(course: Course, place: Ground, peer: str, jobs: int) -> Mapping[str, float]:
+    interpreter = environment.python(course, peer)
+    variables = environment.environ(tutor.url(place, _DATABASE), place.warehouse)
+    out = course.folder / f"{peer}.json"
+    words = (str(interpreter), str(environment.PROGRAMS / "drive.py"), peer, str(jobs), str(out))
+    with place.process(words, variables, f"peer-{peer}") as process:
+        process.finish(_PATIENCE)
+    found = msgspec.json.decode(out.read_bytes(), type=dict[str, float])
+    return {"per second": found["jobs"] / found["seconds"]}

@@ -1,0 +1,49 @@
+"""How much memory processes hold, and held at most."""
+
+import resource
+import sys
+
+import psutil
+
+MIB = 1024 * 1024
+
+
+def peak() -> float:
+    """The most memory that this process ever held, in MiB (getrusage(2): KiB on Linux, bytes on macOS)."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (MIB if sys.platform == "darwin" else 1024)
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all that come of it; those that are gone meanwhile are left out."""
+    try:
+        leader = psutil.Process(pid)
+        return [leader, *leader.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def held(processes: list[psutil.Process]) -> float:
+    """The memory of processes together, in MiB, what they share counted once (PSS; proc_pid_smaps(5))."""
+    return sum(_pss(process) for process in processes) / MIB
+
+
+def processor(processes: list[psutil.Process]) -> float:
+    """Seconds of the processor that processes took since they began."""
+    return sum(_seconds(process) for process in processes)
+
+
+def _pss(process: psutil.Process) -> float:
+    try:
+        found = process.memory_full_info()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0.0
+    return float(getattr(found, "pss", found.rss))
+
+
+def _seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
