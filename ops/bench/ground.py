@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import msgspec
 import redis
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 
 from ops.bench.course import Course, Invalid
 from ops.embedded import EmbeddedServers
@@ -31,7 +32,8 @@ KINDS = "ops.bench.kinds"
 _LOOK = 0.05  # seconds between two looks
 _START = 120.0  # seconds that a process gets until it does its work
 _STOP = 60.0  # seconds that it gets to leave
-_CLEAR = text("TRUNCATE jobs, attempts, batches, endings, dependencies, broker_mark")
+_CLEAR = text("TRUNCATE jobs, attempts, batches, endings, dependencies")
+_NO_MARK = text("TRUNCATE broker_mark")  # or a beat would look for what the broker seems to have lost
 
 
 class Process:
@@ -45,6 +47,13 @@ class Process:
     def __init__(self, popen: "subprocess.Popen[bytes]", log: Path) -> None:
         self.popen = popen
         self._log = log
+
+    @classmethod
+    def start(cls, argv: Sequence[str], environ: Mapping[str, str], log: Path) -> "Process":
+        """Start it in a session of its own, with a log to append to."""
+        with log.open("ab") as out:
+            popen = subprocess.Popen(argv, env=environ, stdout=out, stderr=out, start_new_session=True)
+        return cls(popen, log)
 
     @property
     def pid(self) -> int:
@@ -100,14 +109,15 @@ class Process:
         self.popen.wait()
 
 
-class Ground(msgspec.Struct, frozen=True):
+class Ground(msgspec.Struct):
     """Servers, and a client of the platform on them."""
 
-    folder: Path
+    folder: Path  # HOME
     settings: Settings  # of the platform's roles
     warehouse: str  # the URL of a database beside the ledger
-    client: str
+    client: UUID
     key: str
+    keep: bool = False  # whether what a round leaves stays there; the next one has another client
 
     @property
     def redis_url(self) -> str:
@@ -143,15 +153,19 @@ class Ground(msgspec.Struct, frozen=True):
     def clear(self) -> None:
         """Forget all jobs and messages of the platform; only while neither beat nor worker runs."""
         with self.ledger() as ledger, ledger.write() as connection:
-            connection.execute(_CLEAR)
+            connection.execute(_NO_MARK)
+            if self.keep:
+                self.client, self.key = _new_client(connection)
+            else:
+                connection.execute(_CLEAR)
         with self.redis() as client:
             client.flushdb()
 
     def count(self, condition: str = "true") -> int:
-        """How many jobs of the ledger meet a condition of ours."""
-        statement = text(f"SELECT count(*) FROM jobs WHERE {condition}")  # noqa: S608 - a constant's
+        """How many jobs of this client meet a condition of ours."""
+        statement = text(f"SELECT count(*) FROM jobs WHERE client_id = :client AND ({condition})")  # noqa: S608 - a constant's
         with self.ledger() as ledger, ledger.write() as connection:
-            return int(connection.execute(statement).scalar_one())
+            return int(connection.execute(statement, {"client": self.client}).scalar_one())
 
     @contextmanager
     def role(self, *words: str, name: str = "", **settings: object) -> Iterator[Process]:
@@ -185,10 +199,7 @@ class Ground(msgspec.Struct, frozen=True):
     @contextmanager
     def process(self, argv: Sequence[str], environ: Mapping[str, str], name: str) -> Iterator[Process]:
         """Any program as a whole process."""
-        log = self.folder / "home" / "logs" / f"{name}.log"
-        with log.open("ab") as out:
-            popen = subprocess.Popen(argv, env=environ, stdout=out, stderr=out, start_new_session=True)
-        process = Process(popen, log)
+        process = Process.start(argv, environ, self.folder / "logs" / f"{name}.log")
         try:
             yield process
         finally:
@@ -211,9 +222,14 @@ class Ground(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def ground(course: Course) -> Iterator[Ground]:
-    """Servers of their own in the course's folder, with a fresh ledger."""
-    home = str(course.folder / "home")
+def ground(course: Course, name: str = "home") -> Iterator[Ground]:
+    """Servers of their own in the course's folder, with a fresh ledger.
+
+    Args:
+        course: whose folder.
+        name: of a folder in it, where there are several.
+    """
+    home = str(course.folder / name)
     with EmbeddedServers(Settings(home=home)) as urls:
         api_port, metrics_port = free_ports(2)
         settings = Settings(
@@ -225,15 +241,21 @@ def ground(course: Course) -> Iterator[Ground]:
             kinds=KINDS,
             web_allow="127.0.0.0/8",
         )
-        client, key = _client(settings)
-        yield Ground(course.folder, settings, urls.sources["warehouse"], client, key)
+        client, key = _migrated(settings)
+        yield Ground(Path(home), settings, urls.sources["warehouse"], client, key)
 
 
-def _client(settings: Settings) -> tuple[str, str]:
+def _migrated(settings: Settings) -> tuple[UUID, str]:
     engine = create_engine(settings.database_url or "")
-    with engine.begin() as connection:
-        migrate.upgrade(connection)
-        client = clients.ensure_client(connection, "bench")
-        _, key = clients.add_key(connection, client.id, "bench")
-    engine.dispose()
-    return str(client.id), key
+    try:
+        with engine.begin() as connection:
+            migrate.upgrade(connection)
+            return _new_client(connection)
+    finally:
+        engine.dispose()
+
+
+def _new_client(connection: Connection) -> tuple[UUID, str]:
+    client = clients.ensure_client(connection, f"bench-{uuid4().hex[:8]}")
+    _, key = clients.add_key(connection, client.id, "bench")
+    return client.id, key

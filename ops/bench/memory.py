@@ -5,13 +5,13 @@ import sys
 
 import psutil
 
-MIB = 1024 * 1024
+MB = 1_000_000
 
 
 def peak() -> float:
-    """The most memory that this process ever held, in MiB (getrusage(2): KiB on Linux, bytes on macOS)."""
+    """The most memory that this process ever held, in MB (getrusage(2): KiB on Linux, bytes on macOS)."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (MIB if sys.platform == "darwin" else 1024)
+    return most * (1 if sys.platform == "darwin" else 1024) / MB
 
 
 def family(pid: int) -> list[psutil.Process]:
@@ -24,8 +24,8 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def held(processes: list[psutil.Process]) -> float:
-    """The memory of processes together, in MiB, what they share counted once (PSS; proc_pid_smaps(5))."""
-    return sum(_pss(process) for process in processes) / MIB
+    """The memory of processes together, in MB, what they share counted once (PSS; proc_pid_smaps(5))."""
+    return sum(_pss(process) for process in processes) / MB
 
 
 def processor(processes: list[psutil.Process]) -> float:

@@ -18,7 +18,7 @@ from worker.ledger.engines import Ledger
 def insert(place: Ground, connections: int, seconds: float) -> Taken:
     """Write jobs on so many connections at once."""
     settings = msgspec.structs.replace(place.settings, database_pool_size=connections)
-    ledger, client = Ledger.open(settings, "bench"), UUID(place.client)
+    ledger, client = Ledger.open(settings, "bench"), place.client
     began = time.perf_counter()
     try:
         with ThreadPoolExecutor(connections) as threads:

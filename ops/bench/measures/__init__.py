@@ -16,10 +16,16 @@ MEASURES = MappingProxyType(
         "accept": 5,
         "batches": 5,
         "drain": 5,
+        "together": 1,
         "latency": 5,
-        "waiting": 1,
+        "pages": 5,
+        "history": 3,
+        "waiting": 3,
+        "due": 3,
         "report": 3,
         "load": 3,
+        "idle": 3,
+        "soak": 1,
     }
 )
 

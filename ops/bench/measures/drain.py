@@ -8,8 +8,9 @@ last. Our workers send the events that Flower needs; Celery does so only as `cel
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -30,6 +31,7 @@ from worker.contract.queues import EMAIL, REPORT, Queue
 from worker.enqueue import Enqueuer, submission
 from worker.ledger import agenda, transitions
 from worker.ledger.engines import Ledger
+from worker.ledger.records import NewJob
 
 PEERS = ("dramatiq", "taskiq", "huey", "arq", "rq", "procrastinate")
 CELERY = ("celery", "celery_threads", "celery_events")
@@ -40,12 +42,12 @@ _LOOK = 0.5  # seconds between two looks
 _PATIENCE = 300.0  # seconds that a backlog gets
 _LIVE = "state IN ('queued', 'running', 'retrying')"
 _OUTCOME = text("""
-    SELECT count(*) AS jobs, (SELECT count(*) FROM attempts) AS attempts,
+    SELECT count(*) AS jobs, sum((SELECT count(*) FROM attempts a WHERE a.job_id = j.id)) AS attempts,
            count(*) FILTER (WHERE state = 'succeeded' AND attempt = 1
                             AND payload ->> 'number' = result ->> 'number') AS right,
            count(DISTINCT payload ->> 'number') AS different,
            extract(epoch FROM max(finished_at) - min(started_at)) AS seconds
-    FROM jobs
+    FROM jobs j WHERE client_id = :client
 """)
 
 
@@ -86,26 +88,35 @@ def drained(place: Ground, way: Way) -> Mapping[str, float]:
     """Queue jobs, start a worker, and judge what came of them."""
     place.clear()
     with place.ledger() as ledger:
-        fill(ledger, way.kind, way.queue, way.few, UUID(place.client))
+        fill(ledger, way.kind, way.queue, way.few, place.client)
         figures = _published(place, ledger, way) if way.published else {}
         with (
             nullcontext() if way.published else place.role("beat"),
             place.worker(way.queue.name) as worker,
         ):
             worker.wait(lambda: not place.count(_LIVE), _PATIENCE, _LOOK)
-        return {"per second": way.few / _seconds(ledger, way.few), **figures}
+        return {"per second": way.few / _seconds(ledger, place.client, way.few), **figures}
 
 
-def fill(ledger: Ledger, kind: AnyKind, queue: Queue, count: int, client: UUID) -> None:
-    """Queue jobs, each with a number of its own."""
-    enqueuer = Enqueuer({kind.name: kind})
+def fill(
+    ledger: Ledger, kind: AnyKind, queue: Queue, count: int, client: UUID, *, due: datetime | None = None
+) -> None:
+    """Queue jobs, each with a number of its own, or schedule them."""
     for start in range(0, count, _CHUNK):
-        jobs = [
-            enqueuer.prepare(submission(kind.name, {"number": number}, queue=queue.name), client, None)
-            for number in range(start, min(count, start + _CHUNK))
-        ]
+        jobs = prepared(kind, queue, range(start, min(count, start + _CHUNK)), client, due)
         with ledger.write() as connection:
             transitions.enqueue(connection, jobs)
+
+
+def prepared(
+    kind: AnyKind, queue: Queue, numbers: Iterable[int], client: UUID, due: datetime | None = None
+) -> list[NewJob]:
+    """Jobs to write, each with its number."""
+    enqueuer = Enqueuer({kind.name: kind})
+    wishes = (
+        submission(kind.name, {"number": number}, queue=queue.name, scheduled_at=due) for number in numbers
+    )
+    return [enqueuer.prepare(wish, client, None) for wish in wishes]
 
 
 def _published(place: Ground, ledger: Ledger, way: Way) -> Mapping[str, float]:
@@ -126,9 +137,9 @@ def _todo(ledger: Ledger) -> agenda.Agenda:
         return agenda.read(connection)
 
 
-def _seconds(ledger: Ledger, jobs: int) -> float:
+def _seconds(ledger: Ledger, client: UUID, jobs: int) -> float:
     with ledger.write() as connection:
-        found = connection.execute(_OUTCOME).one()
+        found = connection.execute(_OUTCOME, {"client": client}).one()
     if not jobs == found.jobs == found.right == found.different == found.attempts:
         raise Invalid(
             f"of {jobs} jobs {found.right} gave their own number at once, in {found.attempts} attempts"

@@ -137,7 +137,7 @@ def _load(url: str, path: Path, bad: int) -> Mapping[str, float]:
     began = time.perf_counter()
     loaded = SqlLoader(sources).load(request, _pieces(path), lambda _: None)
     rate = loaded.rows_applied / (time.perf_counter() - began)
-    return {"rows per second": rate, "peak MiB": memory.peak()}
+    return {"rows per second": rate, "peak MB": memory.peak()}
 
 
 def _copy(url: str, path: Path) -> float:

@@ -73,8 +73,8 @@ class Measured(msgspec.Struct, frozen=True):
     rows: int
     bytes: int
     seconds: float
-    before: float  # MiB of memory, the modules loaded
-    peak: float  # MiB of memory
+    before: float  # MB of memory, the modules loaded
+    peak: float  # MB of memory
 
 
 def measure(course: Course) -> list[Round]:
@@ -116,7 +116,7 @@ def _large(url: str, format_: ReportFormat, rows: int) -> Mapping[str, float]:
     measured = rendered(url, format_)
     if measured.rows != rows:
         raise Invalid(f"{measured.rows} of {rows} rows were written")
-    return {"rows per second": rows / measured.seconds, "peak MiB": measured.peak}
+    return {"rows per second": rows / measured.seconds, "peak MB": measured.peak}
 
 
 def _render(url: str, format_: ReportFormat) -> Measured:

@@ -59,7 +59,7 @@ class Site:
 
     def __init__(self, place: Ground, settings: Settings, master: int) -> None:
         self._master = psutil.Process(master)
-        self._client, self.key = UUID(place.client), place.key
+        self._client, self.key = place.client, place.key
         self.port = settings.api_port
         self._metrics = f"http://{_HOST}:{settings.api_metrics_port}/metrics"
         self.ledger = Ledger.open(settings, "bench")
@@ -92,7 +92,7 @@ class Site:
         return memory.processor(self._master.children())
 
     def memory(self) -> float:
-        """MiB that the API holds, its master included."""
+        """MB that the API holds, its master included."""
         return memory.held(memory.family(self._master.pid))
 
     def close(self) -> None:
@@ -178,7 +178,7 @@ async def _measure(site: Site, number: int) -> Mapping[str, float]:
     crowd = await _crowd(site, number)
     return {
         "clients": number,
-        "MiB": held,
+        "MB": held,
         **_latencies("each its job", each),
         **_latencies("submissions, nobody waiting", alone),
         **_latencies("submissions meanwhile", meanwhile),

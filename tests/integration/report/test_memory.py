@@ -6,7 +6,7 @@ from ops.bench.measures import report as bench
 from worker.contract.ports import ReportFormat
 
 ROWS = 50_000
-FEW = 30.0  # MiB
+FEW = 30.0  # MB
 
 
 @pytest.fixture(scope="module")
