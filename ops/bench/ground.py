@@ -221,6 +221,11 @@ class Ground(msgspec.Struct):
             yield process
 
 
+def libpq(url: str) -> str:
+    """SQLAlchemy's URL of a database as everybody else's."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 @contextmanager
 def ground(course: Course, name: str = "home") -> Iterator[Ground]:
     """Servers of their own in the course's folder, with a fresh ledger.

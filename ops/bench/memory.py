@@ -1,5 +1,6 @@
 """How much memory processes hold, and held at most."""
 
+import os
 import resource
 import sys
 
@@ -29,8 +30,14 @@ def held(processes: list[psutil.Process]) -> float:
 
 
 def processor(processes: list[psutil.Process]) -> float:
-    """Seconds of the processor that processes took since they began."""
+    """Seconds of the processor that processes, and children of theirs that ended, took since they began."""
     return sum(_seconds(process) for process in processes)
+
+
+def others() -> float:
+    """Seconds of the processor that everything started from here took, this process left out."""
+    mine = psutil.Process().cpu_times()
+    return processor(family(os.getpid())) - float(mine.user + mine.system)
 
 
 def _pss(process: psutil.Process) -> float:
@@ -42,8 +49,9 @@ def _pss(process: psutil.Process) -> float:
 
 
 def _seconds(process: psutil.Process) -> float:
+    """Its own, and those of its children that ended."""
     try:
         times = process.cpu_times()
     except psutil.NoSuchProcess:
         return 0.0
-    return float(times.user + times.system)
+    return float(times.user + times.system + times.children_user + times.children_system)

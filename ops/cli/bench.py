@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from ops.bench import table
 from ops.bench.measures import MEASURES, told
 from ops.bench.run import Wishes, run
 from ops.cli.environment import read_settings
+from ops.cli.site import console
 from ops.embedded import ServerError
 
 
@@ -46,15 +46,15 @@ def bench(
     folder = home.with_name(home.name + "-bench")
     chosen = tuple(MEASURES) if "all" in measures else tuple(dict.fromkeys(measures))
     wishes = Wishes(measures=chosen, rounds=rounds, short=short, minutes=minutes, only=only)
-    console, target = Console(), out or folder / "results"
+    screen, target = console(), out or folder / "results"
     try:
-        found = run(wishes, target, folder, lambda line: console.print(line, highlight=False, markup=False))
+        found = run(wishes, target, folder, lambda line: screen.print(line, highlight=False, markup=False))
     except ServerError as error:
         raise click.ClickException(str(error)) from None
     for name in chosen:
-        console.print(table.rounds(name, found[name]))
-    console.print(table.terminal(found))
-    console.print(f"results: {target}", soft_wrap=True, highlight=False)
+        screen.print(table.rounds(name, found[name]))
+    screen.print(table.terminal(found))
+    screen.print(f"results: {target}", soft_wrap=True, highlight=False)
     sys.exit(1 if any(each.invalid for name in chosen for each in found[name].rounds) else 0)
 
 

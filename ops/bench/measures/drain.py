@@ -4,7 +4,9 @@ Ours are drained three ways. *One by one*: a message for each, published beforeh
 are while their queue has room. *Bundles*: the same with a short kind, as dispatch bundles a backlog.
 *Backlog*: all of them still in the ledger, and beat dispatches while the worker drains, as it is by default.
 The time runs from the first claim to the last outcome, theirs from the start of the first job to that of the
-last. Our workers send the events that Flower needs; Celery does so only as `celery-events`.
+last. Told too is what a job costs of the processor, of all processes and servers together, from the start of
+the workers to the last end: other load on the machine changes that less. Our workers send the events that
+Flower needs; Celery does so only as `celery_events`.
 """
 
 import time
@@ -16,9 +18,10 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import text
 
+from ops.bench import memory
 from ops.bench.course import Course, Invalid
 from ops.bench.figures import Round
-from ops.bench.ground import Ground, ground
+from ops.bench.ground import Ground, ground, libpq
 from ops.bench.kinds.bench.noop import noop
 from ops.bench.kinds.bench.single import single
 from ops.bench.rivals import environment, tutor
@@ -35,6 +38,8 @@ from worker.ledger.records import NewJob
 
 PEERS = ("dramatiq", "taskiq", "huey", "arq", "rq", "procrastinate")
 CELERY = ("celery", "celery_threads", "celery_events")
+
+COST = "processor ms a job"
 
 _DATABASE = 2  # of Valkey, for the peers
 _CHUNK = 1000  # jobs in one transaction
@@ -90,12 +95,14 @@ def drained(place: Ground, way: Way) -> Mapping[str, float]:
     with place.ledger() as ledger:
         fill(ledger, way.kind, way.queue, way.few, place.client)
         figures = _published(place, ledger, way) if way.published else {}
+        before = memory.others()
         with (
             nullcontext() if way.published else place.role("beat"),
             place.worker(way.queue.name) as worker,
         ):
             worker.wait(lambda: not place.count(_LIVE), _PATIENCE, _LOOK)
-        return {"per second": way.few / _seconds(ledger, place.client, way.few), **figures}
+            cost = _cost(before, way.few)
+        return {"per second": way.few / _seconds(ledger, place.client, way.few), COST: cost, **figures}
 
 
 def fill(
@@ -149,10 +156,21 @@ def _seconds(ledger: Ledger, client: UUID, jobs: int) -> float:
 
 def _peer(course: Course, place: Ground, peer: str, jobs: int) -> Mapping[str, float]:
     interpreter = environment.python(course, peer)
-    variables = environment.environ(tutor.url(place, _DATABASE), place.warehouse)
+    variables = environment.environ(tutor.url(place, _DATABASE), libpq(place.warehouse))
     out = course.folder / f"{peer}.json"
+    queued, ended = out.with_suffix(".queued"), out.with_suffix(".done")
+    for file in (out, queued, ended):
+        file.unlink(missing_ok=True)
     words = (str(interpreter), str(environment.PROGRAMS / "drive.py"), peer, str(jobs), str(out))
     with place.process(words, variables, f"peer-{peer}") as process:
+        process.wait(queued.exists, _PATIENCE)
+        before = memory.others()
+        process.wait(ended.exists, _PATIENCE)
+        cost = _cost(before, jobs)
         process.finish(_PATIENCE)
     found = msgspec.json.decode(out.read_bytes(), type=dict[str, float])
-    return {"per second": found["jobs"] / found["seconds"]}
+    return {"per second": found["jobs"] / found["seconds"], COST: cost}
+
+
+def _cost(before: float, jobs: int) -> float:
+    return 1000 * (memory.others() - before) / jobs

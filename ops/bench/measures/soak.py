@@ -18,6 +18,7 @@ import redis
 from ops.bench import memory, pace
 from ops.bench.course import Course, Invalid
 from ops.bench.figures import Round, quantile
+from ops.bench.ground import libpq
 from ops.bench.kinds.bench.single import single
 from ops.bench.looks import Look, growth, looks
 from ops.bench.pace import Ended
@@ -134,7 +135,7 @@ def _files(process: psutil.Process) -> int:
 
 
 def _backends(running: Platform) -> float:
-    with psycopg2.connect(running.status.urls.database) as connection, connection.cursor() as cursor:
+    with psycopg2.connect(libpq(running.status.urls.database)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
         (count,) = cursor.fetchone() or (0,)
     connection.close()

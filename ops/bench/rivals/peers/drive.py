@@ -2,7 +2,8 @@
 
 Its jobs are queued first; then its workers start, as its own documentation starts them; then all results are
 read and judged: each job's own number, once. The time runs from the start of the first job to that of the
-last, by the clock that each job returns with its number.
+last, by the clock that each job returns with its number. A file beside OUT says when all are queued, another
+when all are done.
 """
 
 import importlib
@@ -25,9 +26,11 @@ def main() -> None:
     peer = importlib.import_module(f"peer_{name}")
     peer.clear()
     handles = peer.submit(jobs)
+    out.with_suffix(".queued").touch()
     workers = [start(words) for words in peer.workers(os.cpu_count() or 1)]
     try:
         await_done(peer, jobs, workers)
+        out.with_suffix(".done").touch()
         results = peer.results(handles)
     finally:
         for worker in workers:
