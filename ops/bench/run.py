@@ -31,8 +31,8 @@ def run(wishes: Wishes, out: Path, peers: Path, say: Callable[[str], None]) -> d
 
     Args:
         wishes: what to measure.
-        out: the folder; the logs of what ran are kept there too.
-        peers: where the peers' environments are, or will be.
+        out: the folder.
+        peers: where the peers' environments are, or will be; the logs of what ran are kept there too.
         say: told each round.
 
     Raises:
@@ -42,7 +42,7 @@ def run(wishes: Wishes, out: Path, peers: Path, say: Callable[[str], None]) -> d
     found = results.read(out)
     for name in wishes.measures:
         say(f"{name} …")
-        found[name] = _measured(name, wishes, out, peers, say)
+        found[name] = _measured(name, wishes, peers, say)
         publish(found, out)
     return found
 
@@ -63,10 +63,10 @@ def _rounds(name: str, course: Course) -> list[Round]:
         return [Round(number=0, contender=name, invalid=str(reason))]
 
 
-def _measured(name: str, wishes: Wishes, out: Path, peers: Path, say: Callable[[str], None]) -> Measured:
+def _measured(name: str, wishes: Wishes, peers: Path, say: Callable[[str], None]) -> Measured:
     before = machine.look(peers)
     peers.mkdir(parents=True, exist_ok=True)
-    with place(out) as folder:
+    with place(peers) as folder:
         course = Course(
             folder=folder,
             peers=peers,
