@@ -30,7 +30,7 @@ def measure(course: Course) -> list[Round]:
     """Let all accept in turns; all servers run all the time, and those whose turn it is not idle."""
     with ground(course) as place, ExitStack() as stack:
         stack.enter_context(place.api())
-        contenders: dict[str, Contender] = {"jobyard": lambda: singles(course, place)}
+        contenders: dict[str, Contender] = {"jobyard": lambda: singles(place, course)}
         if course.wanted("tutorial"):
             address = stack.enter_context(tutor.api(course, place))
             contenders["tutorial"] = lambda: tutorial(course, place, address)
@@ -42,7 +42,7 @@ def measure(course: Course) -> list[Round]:
         return turns(course, contenders)
 
 
-def singles(course: Course, place: Ground) -> Mapping[str, float]:
+def singles(place: Ground, course: Course) -> Mapping[str, float]:
     """What the platform accepts; every job must be in its ledger."""
     taken = _ask(course, place.api_address, place.key)
     return _counted(place, taken, len(speech.ids(taken.answers)))

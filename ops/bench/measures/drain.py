@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -61,7 +62,7 @@ class Way(msgspec.Struct, frozen=True):
 
     kind: AnyKind
     queue: Queue
-    few: int  # jobs, for what is slow and for what is quick
+    jobs: int
     published: bool = True
 
 
@@ -81,19 +82,20 @@ def _ours(course: Course, place: Ground) -> dict[str, Contender]:
         "prefork backlog": Way(noop, REPORT, quick, published=False),
         "threads backlog": Way(noop, EMAIL, quick, published=False),
     }
-    return {name: lambda way=way: drained(place, way) for name, way in ways.items()}  # type: ignore[misc]
+    return {name: partial(drained, place, way) for name, way in ways.items()}
 
 
 def _theirs(course: Course, place: Ground) -> dict[str, Contender]:
     jobs = course.scale(4000, 200)
-    return {peer: lambda peer=peer: _peer(course, place, peer, jobs) for peer in (*CELERY, *PEERS)}  # type: ignore[misc]
+    few = {"rq": jobs // 4}  # it forks for each
+    return {peer: partial(_peer, course, place, peer, few.get(peer, jobs)) for peer in (*CELERY, *PEERS)}
 
 
 def drained(place: Ground, way: Way) -> Mapping[str, float]:
     """Queue jobs, start a worker, and judge what came of them."""
     place.clear()
     with place.ledger() as ledger:
-        fill(ledger, way.kind, way.queue, way.few, place.client)
+        fill(ledger, way.kind, way.queue, way.jobs, place.client)
         figures = _published(place, ledger, way) if way.published else {}
         before = memory.others()
         with (
@@ -101,8 +103,8 @@ def drained(place: Ground, way: Way) -> Mapping[str, float]:
             place.worker(way.queue.name) as worker,
         ):
             worker.wait(lambda: not place.count(_LIVE), _PATIENCE, _LOOK)
-            cost = _cost(before, way.few)
-        return {"per second": way.few / _seconds(ledger, place.client, way.few), COST: cost, **figures}
+            cost = _cost(before, way.jobs)
+        return {"per second": way.jobs / _seconds(ledger, place.client, way.jobs), COST: cost, **figures}
 
 
 def fill(
@@ -129,14 +131,14 @@ def prepared(
 def _published(place: Ground, ledger: Ledger, way: Way) -> Mapping[str, float]:
     broker = Broker(place.redis_url)
     short = [way.kind.name] if way.kind.short else []
-    dispatch = Dispatch(ledger, broker, 2 * way.few, Metrics(), short)
+    dispatch = Dispatch(ledger, broker, 2 * way.jobs, Metrics(), short)
     began = time.perf_counter()
     try:
         while dispatch.run(_todo(ledger)):
             pass
     finally:
         broker.close()
-    return {"published per second": way.few / (time.perf_counter() - began)}
+    return {"published per second": way.jobs / (time.perf_counter() - began)}
 
 
 def _todo(ledger: Ledger) -> agenda.Agenda:

@@ -8,6 +8,7 @@ there, as it would.
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from sqlalchemy import text
 
@@ -60,15 +61,15 @@ def measure(course: Course) -> list[Round]:
 
 def _contenders(course: Course, places: Mapping[str, Ground]) -> dict[str, Contender]:
     slow, quick = course.scale(4000, 200), course.scale(30_000, 1000)
-    ways: dict[str, Contender] = {}
-    for name, place in places.items():
-        ways[f"accept {name}"] = lambda place=place: accept.singles(course, place)  # type: ignore[misc]
-    for name, place in places.items():
-        ways[f"drain {name}"] = lambda place=place: drained(place, Way(single, EMAIL, slow))  # type: ignore[misc]
-    for name, place in places.items():
-        way = Way(noop, EMAIL, quick, published=False)
-        ways[f"backlog {name}"] = lambda place=place, way=way: drained(place, way)  # type: ignore[misc]
-    return ways
+    backlog = Way(noop, EMAIL, quick, published=False)
+    acts = {
+        "accept": partial(accept.singles, course=course),
+        "drain": partial(drained, way=Way(single, EMAIL, slow)),
+        "backlog": partial(drained, way=backlog),
+    }
+    return {
+        f"{act} {name}": partial(run, place) for act, run in acts.items() for name, place in places.items()
+    }
 
 
 def _fill(course: Course, place: Ground) -> None:

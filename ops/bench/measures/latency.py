@@ -7,6 +7,7 @@ import http.client
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 
 import msgspec
 
@@ -41,7 +42,7 @@ def measure(course: Course) -> list[Round]:
         contenders: dict[str, Contender] = {}
         for queue in (REPORT, EMAIL):
             stack.enter_context(place.worker(queue.name))
-            contenders[f"jobyard {queue.pool}"] = lambda queue=queue: _ours(course, place, queue.name)  # type: ignore[misc]
+            contenders[f"jobyard {queue.pool}"] = partial(_ours, course, place, queue.name)
         if course.wanted("tutorial"):
             address = stack.enter_context(tutor.api(course, place))
             stack.enter_context(tutor.worker(course, place))

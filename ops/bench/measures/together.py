@@ -55,7 +55,7 @@ def measure(course: Course) -> list[Round]:
 
 def _together(course: Course, place: Ground) -> Mapping[str, float]:
     with place.api():
-        accepted = accept.singles(course, place)["per second"]
+        accepted = accept.singles(place, course)["per second"]
     alone = drained(place, Way(single, EMAIL, course.scale(4000, 200)))["per second"]
     rate = _PART * min(accepted, alone)
     seconds = 60 * (course.minutes or (_SHORT if course.short else _MINUTES))
