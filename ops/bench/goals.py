@@ -86,6 +86,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     goal: str
     conditions: tuple[Condition, ...]
+    must: bool = False  # whether a run fails where it is not met
 
     def judge(self, figures: Figures | None) -> Judged:
         """Met where all conditions are; not measured where one that is missing could still decide it."""

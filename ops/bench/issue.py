@@ -164,6 +164,7 @@ GOALS: tuple[Goal, ...] = (
         measure="soak",
         what="a soak of 30 minutes",
         goal="no growth of memory, latency, connections or files",
-        conditions=(Least(_ours("jobs"), 1),),
+        conditions=(Most(_ours("things that grew"), 0),),
+        must=True,
     ),
 )  # fmt: skip

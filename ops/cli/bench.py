@@ -1,12 +1,14 @@
 """Measure the platform beside its peers."""
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import click
 
 from ops.bench import table
 from ops.bench.measures import MEASURES, told
+from ops.bench.results import Results
 from ops.bench.run import Wishes, run
 from ops.cli.environment import read_settings
 from ops.cli.site import console
@@ -40,7 +42,7 @@ def bench(
     """Measure, on servers of its own, beside peers in an environment of their own.
 
     MEASURE is `all`, or one or more of those in ops/bench/README.md. Exit status 1 where a round does not
-    count. Leave the machine alone meanwhile.
+    count, or something grew in a soak. Leave the machine alone meanwhile.
     """
     home = read_settings().home_path
     folder = home.with_name(home.name + "-bench")
@@ -55,7 +57,16 @@ def bench(
         screen.print(table.rounds(name, found[name]))
     screen.print(table.terminal(found))
     screen.print(f"results: {target}", soft_wrap=True, highlight=False)
-    sys.exit(1 if any(each.invalid for name in chosen for each in found[name].rounds) else 0)
+    sys.exit(1 if _fails(found, chosen) else 0)
+
+
+def _fails(found: Results, chosen: Collection[str]) -> bool:
+    """Whether a round does not count, or what must be met is not."""
+    spoilt = any(each.invalid for name in chosen for each in found[name].rounds)
+    unmet = any(
+        goal.must and goal.measure in chosen and judged.met is False for goal, judged in table.judged(found)
+    )
+    return spoilt or unmet
 
 
 bench.epilog = "\n\n".join(("Measures:", *(f"{name}: {told(name)}" for name in MEASURES)))

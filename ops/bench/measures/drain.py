@@ -94,17 +94,16 @@ def _theirs(course: Course, place: Ground) -> dict[str, Contender]:
 def drained(place: Ground, way: Way) -> Mapping[str, float]:
     """Queue jobs, start a worker, and judge what came of them."""
     place.clear()
-    with place.ledger() as ledger:
-        fill(ledger, way.kind, way.queue, way.jobs, place.client)
-        figures = _published(place, ledger, way) if way.published else {}
-        before = memory.others()
-        with (
-            nullcontext() if way.published else place.role("beat"),
-            place.worker(way.queue.name) as worker,
-        ):
-            worker.wait(lambda: not place.count(_LIVE), _PATIENCE, _LOOK)
-            cost = _cost(before, way.jobs)
-        return {"per second": way.jobs / _seconds(ledger, place.client, way.jobs), COST: cost, **figures}
+    fill(place.ledger, way.kind, way.queue, way.jobs, place.client)
+    figures = _published(place, way) if way.published else {}
+    before = memory.others()
+    with (
+        nullcontext() if way.published else place.role("beat"),
+        place.worker(way.queue.name) as worker,
+    ):
+        worker.wait(lambda: not place.any(_LIVE), _PATIENCE, _LOOK)
+        cost = _cost(before, way.jobs)
+    return {"per second": way.jobs / _seconds(place, way.jobs), COST: cost, **figures}
 
 
 def fill(
@@ -128,13 +127,13 @@ def prepared(
     return [enqueuer.prepare(wish, client, None) for wish in wishes]
 
 
-def _published(place: Ground, ledger: Ledger, way: Way) -> Mapping[str, float]:
+def _published(place: Ground, way: Way) -> Mapping[str, float]:
     broker = Broker(place.redis_url)
     short = [way.kind.name] if way.kind.short else []
-    dispatch = Dispatch(ledger, broker, 2 * way.jobs, Metrics(), short)
+    dispatch = Dispatch(place.ledger, broker, 2 * way.jobs, Metrics(), short)
     began = time.perf_counter()
     try:
-        while dispatch.run(_todo(ledger)):
+        while dispatch.run(_todo(place.ledger)):
             pass
     finally:
         broker.close()
@@ -146,9 +145,9 @@ def _todo(ledger: Ledger) -> agenda.Agenda:
         return agenda.read(connection)
 
 
-def _seconds(ledger: Ledger, client: UUID, jobs: int) -> float:
-    with ledger.write() as connection:
-        found = connection.execute(_OUTCOME, {"client": client}).one()
+def _seconds(place: Ground, jobs: int) -> float:
+    with place.ledger.write() as connection:
+        found = connection.execute(_OUTCOME, {"client": place.client}).one()
     if not jobs == found.jobs == found.right == found.different == found.attempts:
         raise Invalid(
             f"of {jobs} jobs {found.right} gave their own number at once, in {found.attempts} attempts"

@@ -30,7 +30,7 @@ _PATIENCE = 600.0
 _LOOK = 0.25
 _PAUSE = 0.02  # seconds between two submissions
 
-_WAITS = "state = 'scheduled' OR state = 'queued' AND published_at IS NULL"
+_WAITING = ("state = 'scheduled'", "state = 'queued' AND published_at IS NULL")
 _LIVE = "state IN ('scheduled', 'queued', 'running', 'retrying')"
 _RIGHT = "state = 'succeeded' AND attempt = 1 AND payload ->> 'number' = result ->> 'number'"
 
@@ -43,8 +43,8 @@ def measure(course: Course) -> list[Round]:
 
 def _due(place: Ground, count: int) -> Mapping[str, float]:
     place.clear()
-    with place.ledger() as ledger, ExitStack() as stack:
-        moment = _scheduled(ledger, count, place.client, _SETTLE)
+    with ExitStack() as stack:
+        moment = _scheduled(place.ledger, count, place.client, _SETTLE)
         stack.enter_context(place.api())
         stack.enter_context(place.worker(REPORT.name))
         stack.enter_context(place.worker(EMAIL.name))
@@ -53,9 +53,9 @@ def _due(place: Ground, count: int) -> Mapping[str, float]:
             raise Invalid("the jobs were due before all was ready")
         time.sleep(moment - time.time())
         with _submitting(place) as latencies:
-            published = _until(beat, place, _WAITS) - moment
+            published = max(_until(beat, place, each) for each in _WAITING) - moment
             ended = _until(beat, place, _LIVE + " AND scheduled_at IS NOT NULL") - moment
-        beat.wait(lambda: not place.count(_LIVE), _PATIENCE, _LOOK)
+        beat.wait(lambda: not place.any(_LIVE), _PATIENCE, _LOOK)
         right, wanted = place.count(_RIGHT), count + len(latencies)
         if right != wanted:
             raise Invalid(f"of {wanted} jobs {right} gave their own number at once")
@@ -87,7 +87,7 @@ def _scheduled(ledger: Ledger, count: int, client: UUID, ready: float) -> float:
 
 def _until(beat: Process, place: Ground, condition: str) -> float:
     """When no job meets the condition any more."""
-    beat.wait(lambda: not place.count(condition), _PATIENCE, _LOOK)
+    beat.wait(lambda: not place.any(condition), _PATIENCE, _LOOK)
     return time.time()
 
 

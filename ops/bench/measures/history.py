@@ -76,17 +76,17 @@ def _fill(course: Course, place: Ground) -> None:
     finished, queued = course.scale(10_000_000, 20_000), course.scale(1_000_000, 2_000)
     now = datetime.now(UTC)
     start, step = now - timedelta(days=_DAYS), timedelta(days=_DAYS) / finished
-    with place.ledger() as ledger:
-        with ledger.write() as connection:
-            partitions.make_ahead(connection, start.date(), _DAYS)
-            connection.execute(_PAUSE, {"queue": DATABASE.name})
-        for number in range(0, finished, _CHUNK):
-            _insert(ledger, start + number * step, step, min(_CHUNK, finished - number), ended=True)
-            course.say(f"{number + _CHUNK:,} of {finished:,} finished jobs are there")
-        for number in range(0, queued, _CHUNK):
-            first = now - timedelta(hours=1) + number * timedelta(milliseconds=1)
-            _insert(ledger, first, timedelta(milliseconds=1), min(_CHUNK, queued - number), ended=False)
-        _analyze(ledger)
+    ledger = place.ledger
+    with ledger.write() as connection:
+        partitions.make_ahead(connection, start.date(), _DAYS)
+        connection.execute(_PAUSE, {"queue": DATABASE.name})
+    for number in range(0, finished, _CHUNK):
+        _insert(ledger, start + number * step, step, min(_CHUNK, finished - number), ended=True)
+        course.say(f"{number + _CHUNK:,} of {finished:,} finished jobs are there")
+    for number in range(0, queued, _CHUNK):
+        first = now - timedelta(hours=1) + number * timedelta(milliseconds=1)
+        _insert(ledger, first, timedelta(milliseconds=1), min(_CHUNK, queued - number), ended=False)
+    _analyze(ledger)
 
 
 def _insert(ledger: Ledger, first: datetime, step: timedelta, count: int, *, ended: bool) -> None:

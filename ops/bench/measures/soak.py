@@ -1,9 +1,9 @@
 """A soak: `jobyard up` under a light and steady load for long; nothing of it may grow.
 
 Ten jobs a second, of processes and of threads in turn, each waited for with `Prefer: wait`; seconds and sizes
-are looked at all the while. What the last quarter of the time has more than the second one is growth: a round
-does not count where a process grew by more than a tenth and 10 MB, or its open files by more than 10, the
-connections of PostgreSQL or Valkey by more than 10, or the latency by more than half and 20 ms.
+are looked at all the while. What the last quarter of the time has more than the second one is growth, where a
+process grew by more than a tenth and 10 MB, its open files or the connections of PostgreSQL or Valkey by more
+than 10, or the median latency by more than half and 20 ms.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ import psycopg2
 import redis
 
 from ops.bench import memory, pace
-from ops.bench.course import Course, Invalid
+from ops.bench.course import Course
 from ops.bench.figures import Round, quantile
 from ops.bench.ground import libpq
 from ops.bench.kinds.bench.single import single
@@ -52,10 +52,10 @@ def _soaked(course: Course) -> Mapping[str, float]:
         api = urlsplit(running.status.urls.api)
         address = api.hostname or "", api.port or 0
         ended = pace.submit(address, running.key, _wish, _RATE, seconds)
-    complaints = [] if course.short else list(grown(seen, ended))
-    if complaints:
-        raise Invalid("; ".join(complaints))
-    return _figures(seen, ended)
+    complaints = list(grown(seen, ended))
+    for complaint in complaints:
+        course.say(complaint)
+    return {"things that grew": len(complaints), **_figures(seen, ended)}
 
 
 def see(running: Platform) -> Seen:

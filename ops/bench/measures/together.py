@@ -61,11 +61,10 @@ def _together(course: Course, place: Ground) -> Mapping[str, float]:
     seconds = 60 * (course.minutes or (_SHORT if course.short else _MINUTES))
     place.clear()
     with ExitStack() as stack:
-        ledger = stack.enter_context(place.ledger())
         stack.enter_context(place.api())
         stack.enter_context(place.role("beat"))
         stack.enter_context(place.worker(EMAIL.name))
-        with looks(lambda: _sizes(ledger), _PAUSE) as seen:
+        with looks(lambda: _sizes(place.ledger), _PAUSE) as seen:
             ended = pace.submit(place.api_address, place.key, _wish, rate, seconds)
         _require_all(place, len(ended))
     latencies = [each.seconds for each in ended]

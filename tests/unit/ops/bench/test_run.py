@@ -101,6 +101,16 @@ def test_the_exit_status_says_whether_all_rounds_count(
     assert result.exit_code == status, result.output
 
 
+@pytest.mark.parametrize(("grew", "status"), [(0, 0), (1, 1)])
+def test_a_soak_in_which_something_grew_fails(
+    grew: int, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = [Round(number=0, contender="jobyard", figures={"things that grew": grew})]
+    monkeypatch.setattr(command, "run", lambda *_: {"soak": measured(rounds)})
+    result = CliRunner().invoke(command.bench, ["soak", "--out", str(tmp_path)])
+    assert result.exit_code == status, result.output
+
+
 def test_what_a_measure_needs_and_does_not_get_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
