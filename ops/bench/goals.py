@@ -36,7 +36,7 @@ class AtLeast(msgspec.Struct, frozen=True):
     def judge(self, figures: Figures) -> Judged:
         """Compare with the strongest of the others, the one for which the ratio is least."""
         ratios = {other.contender: figures.ratio(self.ours, other) for other in self.theirs}
-        return _compared(ratios, operator.ge, self.times)
+        return _compared(self.ours.name, ratios, operator.ge, self.times)
 
 
 class AtMost(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class AtMost(msgspec.Struct, frozen=True):
     def judge(self, figures: Figures) -> Judged:
         """Compare with the strongest of the others, the one for which the ratio is greatest."""
         ratios = {other.contender: figures.ratio(self.ours, other) for other in self.theirs}
-        return _compared(ratios, operator.le, self.times)
+        return _compared(self.ours.name, ratios, operator.le, self.times)
 
 
 class Least(msgspec.Struct, frozen=True):
@@ -104,14 +104,14 @@ def _all(met: Sequence[bool | None]) -> bool | None:
     return None if None in met else True
 
 
-def _compared(ratios: dict[str, float | None], fits: _Compare, times: float) -> Judged:
+def _compared(figure: str, ratios: dict[str, float | None], fits: _Compare, times: float) -> Judged:
     """By the ratio that fits least; one that is missing can only spoil it."""
     found = {name: ratio for name, ratio in ratios.items() if ratio is not None}
     if not found:
         return Judged(None, "")
     worst = (min if fits is operator.ge else max)(found, key=found.__getitem__)
     met = None if fits(found[worst], times) and len(found) < len(ratios) else fits(found[worst], times)
-    return Judged(met, f"{found[worst]:.2f} times {worst}")
+    return Judged(met, f"{figure} {found[worst]:.2f} times {worst}")
 
 
 def _limited(figure: Figure, figures: Figures, fits: _Compare, number: float, unit: str) -> Judged:

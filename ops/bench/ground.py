@@ -6,12 +6,9 @@ who started it.
 
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -19,94 +16,18 @@ import msgspec
 import redis
 from sqlalchemy import Connection, create_engine, make_url, text
 
-from ops.bench.course import Course, Invalid
+from ops.bench.course import Course
+from ops.bench.process import Process
 from ops.embedded import EmbeddedServers
 from ops.embedded.ports import answers, free_ports
-from ops.embedded.servers import tail
 from worker.ledger import clients, migrate
 from worker.ledger.engines import Ledger
 from worker.settings import PREFIX, Settings
 
 KINDS = "ops.bench.kinds"
 
-_LOOK = 0.05  # seconds between two looks
-_START = 120.0  # seconds that a process gets until it does its work
-_STOP = 60.0  # seconds that it gets to leave
 _CLEAR = text("TRUNCATE jobs, attempts, batches, endings, dependencies")
 _NO_MARK = text("TRUNCATE broker_mark")  # or a beat would look for what the broker seems to have lost
-
-
-class Process:
-    """A whole process, with all that it starts.
-
-    Args:
-        popen: the leader of a session of its own.
-        log: what it says.
-    """
-
-    def __init__(self, popen: "subprocess.Popen[bytes]", log: Path) -> None:
-        self.popen = popen
-        self._log = log
-
-    @classmethod
-    def start(cls, argv: Sequence[str], environ: Mapping[str, str], log: Path) -> "Process":
-        """Start it in a session of its own, with a log to append to."""
-        with log.open("ab") as out:
-            popen = subprocess.Popen(argv, env=environ, stdout=out, stderr=out, start_new_session=True)
-        return cls(popen, log)
-
-    @property
-    def pid(self) -> int:
-        """Of the leader."""
-        return self.popen.pid
-
-    def require_alive(self) -> None:
-        """Go on only while it lives.
-
-        Raises:
-            Invalid: it ended; the message quotes its last words.
-        """
-        if self.popen.poll() is not None:
-            raise Invalid(f"{self._log.stem} ended with {self.popen.returncode}: {tail(self._log)[-600:]}")
-
-    def wait(self, done: Callable[[], bool], seconds: float = _START, look: float = _LOOK) -> None:
-        """Wait until something is done.
-
-        Raises:
-            Invalid: the process ended, or it takes longer.
-        """
-        give_up_at = time.monotonic() + seconds
-        while not done():
-            self.require_alive()
-            if time.monotonic() > give_up_at:
-                raise Invalid(f"{self._log.stem} was not done after {seconds:g} s")
-            time.sleep(look)
-
-    def finish(self, seconds: float) -> None:
-        """Wait until it ends by itself.
-
-        Raises:
-            Invalid: it fails, or takes longer.
-        """
-        try:
-            failed = self.popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise Invalid(f"{self._log.stem} did not end within {seconds:g} s") from None
-        if failed:
-            self.require_alive()
-
-    def said(self, words: str) -> bool:
-        """Whether its log holds these words."""
-        return words.encode() in self._log.read_bytes()
-
-    def stop(self) -> None:
-        """Ask it to end, and leave nothing of its session behind."""
-        self.popen.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            self.popen.wait(_STOP)
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self.popen.wait()
 
 
 class Ground(msgspec.Struct):

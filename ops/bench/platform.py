@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from ops.bench.course import Invalid
-from ops.bench.ground import KINDS, Process
+from ops.bench.ground import KINDS
+from ops.bench.process import Process
 from ops.embedded.account import server_account
 from ops.embedded.home import Home
 from ops.supervisor import ProcessState, Status, read_status

@@ -15,9 +15,10 @@ from uuid import UUID
 from api.client import Client
 from ops.bench.course import Course, Invalid
 from ops.bench.figures import Round, quantile
-from ops.bench.ground import Ground, Process, ground
+from ops.bench.ground import Ground, ground
 from ops.bench.kinds.bench.noop import noop
 from ops.bench.measures.drain import fill, prepared
+from ops.bench.process import Process
 from ops.bench.turns import turns
 from worker.contract.queues import EMAIL, REPORT
 from worker.ledger.engines import Ledger

@@ -15,8 +15,9 @@ from api.client import Client
 from ops.bench import memory
 from ops.bench.course import Course, Invalid
 from ops.bench.figures import Round
-from ops.bench.ground import Ground, Process, ground
+from ops.bench.ground import Ground, ground
 from ops.bench.looks import looks
+from ops.bench.process import Process
 from ops.bench.slow import site
 from ops.bench.turns import turns
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ops.bench.course import Course
-from ops.bench.ground import Ground, Process
+from ops.bench.ground import Ground
+from ops.bench.process import Process
 from ops.bench.rivals import environment
 from ops.embedded.ports import answers, free_ports
 

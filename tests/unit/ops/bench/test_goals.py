@@ -39,7 +39,7 @@ def test_a_condition_is_met_not_met_or_not_measured(*, condition: Condition, met
 
 def test_the_strongest_of_several_others_counts() -> None:
     condition = AtLeast(2, OURS, (Figure("a", "rate"), Figure("b", "rate")))
-    assert condition.judge(figures(ours=150, a=10, b=100)) == Judged(met=False, found="1.50 times b")
+    assert condition.judge(figures(ours=150, a=10, b=100)) == Judged(met=False, found="rate 1.50 times b")
 
 
 def test_a_lead_over_some_proves_nothing_while_others_are_not_measured() -> None:
