@@ -12,8 +12,11 @@ from contextlib import ExitStack
 
 import msgspec
 
+from ops.bench import memory
 from ops.bench.course import Invalid
 from ops.bench.figures import quantile
+
+COST = "processor ms a job"
 
 Address = tuple[str, int]
 Whole = Callable[[bytes], bytes | None]
@@ -28,9 +31,10 @@ class Taken(msgspec.Struct, frozen=True):
     answers: list[bytes]
     latencies: list[float]  # seconds
     seconds: float  # until the last answer
+    processor: float  # seconds of it that all servers and processes took meanwhile, the crowd itself left out
 
     def figures(self, each: int = 1) -> dict[str, float]:
-        """How many a second, and how long one took.
+        """How many a second, how long one took, and what it cost.
 
         Args:
             each: what one answer counts for.
@@ -39,6 +43,7 @@ class Taken(msgspec.Struct, frozen=True):
             "per second": each * len(self.answers) / self.seconds,
             "p50 ms": 1000 * quantile(self.latencies, 0.5),
             "p99 ms": 1000 * quantile(self.latencies, 0.99),
+            COST: 1000 * self.processor / (each * len(self.answers)),
         }
 
 
@@ -88,6 +93,7 @@ def ask(
     with ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
         lanes = [_Lane(stack.enter_context(_connected(address, greeting))) for _ in range(connections)]
+        before = memory.others()
         began = last = time.perf_counter()
         for lane, question in zip(lanes, questions, strict=False):
             selector.register(lane.socket, selectors.EVENT_READ, lane)
@@ -105,7 +111,7 @@ def ask(
                     selector.unregister(lane.socket)
                 else:
                     lane.ask(following)
-    return Taken(answers, latencies, last - began)
+    return Taken(answers, latencies, last - began, memory.others() - before)
 
 
 def _connected(address: Address, greeting: bytes) -> socket.socket:

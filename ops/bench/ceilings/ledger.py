@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from ops.bench import memory
 from ops.bench.crowd import Taken
 from ops.bench.ground import Ground
 from ops.bench.kinds.bench.noop import noop
@@ -19,14 +20,14 @@ def insert(place: Ground, connections: int, seconds: float) -> Taken:
     """Write jobs on so many connections at once."""
     settings = msgspec.structs.replace(place.settings, database_pool_size=connections)
     ledger, client = Ledger.open(settings, "bench"), place.client
-    began = time.perf_counter()
+    before, began = memory.others(), time.perf_counter()
     try:
         with ThreadPoolExecutor(connections) as threads:
             lanes = [threads.submit(_lane, ledger, client, began + seconds) for _ in range(connections)]
             latencies = list(chain.from_iterable(lane.result() for lane in lanes))
     finally:
         ledger.close()
-    return Taken([b""] * len(latencies), latencies, time.perf_counter() - began)
+    return Taken([b""] * len(latencies), latencies, time.perf_counter() - began, memory.others() - before)
 
 
 def _lane(ledger: Ledger, client: UUID, until: float) -> Sequence[float]:

@@ -21,6 +21,7 @@ from sqlalchemy import text
 
 from ops.bench import memory
 from ops.bench.course import Course, Invalid
+from ops.bench.crowd import COST
 from ops.bench.figures import Round
 from ops.bench.ground import Ground, ground, libpq
 from ops.bench.kinds.bench.noop import noop
@@ -39,8 +40,6 @@ from worker.ledger.records import NewJob
 
 PEERS = ("dramatiq", "taskiq", "huey", "arq", "rq", "procrastinate")
 CELERY = ("celery", "celery_threads", "celery_events")
-
-COST = "processor ms a job"
 
 _DATABASE = 2  # of Valkey, for the peers
 _CHUNK = 1000  # jobs in one transaction
