@@ -48,6 +48,7 @@ SLOW = (
     "integration/api/test_description.py",
     "integration/api/test_restarts.py",
     "integration/mail_sink/test_ending.py",
+    "integration/ops/test_bench.py",
     "integration/ops/test_dashboards.py",
     "integration/ops/test_waiting.py",
     "integration/rabbitmq/",

@@ -1,4 +1,4 @@
-"""Measurements, run by hand: each module is a program that says in its docstring how to run it.
+"""The benchmark, `jobyard bench`: what the platform does in a second, beside others in the same minutes.
 
 What must hold at every change is a test, and does not live here.
 """

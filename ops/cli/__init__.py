@@ -21,6 +21,7 @@ COMMANDS = MappingProxyType(
         "status": "platform",
         "demo": "platform",
         "chaos": "chaos",
+        "bench": "bench",
         "doctor": "diagnosis",
         "settings": "diagnosis",
         "definitions": "definitions",

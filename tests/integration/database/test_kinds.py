@@ -33,7 +33,7 @@ def fetcher() -> GuardedFetcher:
 def test_a_large_file_with_bad_rows_is_loaded_without_them(
     warehouse: Warehouse, fetcher: GuardedFetcher
 ) -> None:
-    """The short form of `python -m ops.bench.load`."""
+    """The short form of `jobyard bench load`."""
     bad = {number: ("x" if number % 4000 else "-1") for number in range(1999, 20_001, 2000)}
     rows = (f"{number},Somebody,{bad.get(number, 36)}\n" for number in range(1, 20_001))
     ctx = FakeContext(artifacts={"uploaded": ("id,name,age\n" + "".join(rows)).encode()})

@@ -1,41 +1,35 @@
-"""Measure waiting: how soon thousands who wait on one API process learn of their jobs' ends.
+"""Clients that wait on one API process: how soon thousands learn of their jobs' ends, and what they cost.
 
-    python -m ops.bench.waiting [--clients 2000] [--ends 100] [--submissions 50]
+Each client waits for a job of its own with `Prefer: wait`; the jobs end, so many a second, as a worker would
+end them; meanwhile others submit. Told are the milliseconds between the commit of an outcome and the answer,
+those that submissions took while all waited and before, and those of a crowd that waits for one job; and what
+each phase took of the API's processor, which other load on the machine does not change much.
 
-It starts the embedded servers and an API of one process in a folder of its own. Each client waits for a job
-of its own with `Prefer: wait`; the jobs end, so many a second, as a worker would end them; meanwhile others
-submit. It prints the milliseconds between the commit of an outcome and the answer, those that submissions
-took while all waited and before, and those of a crowd that waits for one job; and what each phase took of
-the API's processor, which other load on the machine does not change much.
-
-Its clients speak HTTP over asyncio and not through `api.client`, which takes a thread for each who waits: two
-thousand of those would be what is measured.
+Its clients speak HTTP over asyncio and not through `api.client`, which takes a thread for each who waits:
+thousands of those would be what is measured.
 """
 
-import argparse
 import asyncio
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
+import resource
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+import msgspec
 import psutil
 import redis
 import urllib3
-from sqlalchemy import create_engine
 
-from ops.embedded import EmbeddedServers
-from ops.embedded.ports import free_ports
+from ops.bench import memory
+from ops.bench.course import Course
+from ops.bench.figures import Round, quantile
+from ops.bench.ground import Ground, ground
+from ops.bench.turns import turns
 from worker.broker import ENDED_CHANNEL
 from worker.contract.states import State
-from worker.ledger import clients, leases, migrate, transitions
+from worker.ledger import leases, transitions
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import new_id
 from worker.ledger.records import Claim, NewJob, Outcome
@@ -43,6 +37,8 @@ from worker.settings import Settings
 
 _HOST = "127.0.0.1"
 _SUBMISSION = b'{"kind": "web.fetch", "payload": {"url": "http://127.0.0.1/"}}'
+_ENDS = 100.0  # jobs that end in a second
+_SUBMISSIONS = 50.0  # in a second, meanwhile
 
 
 class Held(NamedTuple):
@@ -53,23 +49,23 @@ class Held(NamedTuple):
 
 
 class Site:
-    """A running API, its ledger, and its broker.
+    """A running API of one process, its ledger, and its broker.
 
     Args:
+        place: where it runs.
         settings: of the API.
-        master: gunicorn's.
+        master: gunicorn's process.
     """
 
-    def __init__(self, settings: Settings, master: int) -> None:
+    def __init__(self, place: Ground, settings: Settings, master: int) -> None:
         self._master = psutil.Process(master)
+        self._client, self.key = place.client, place.key
         self.port = settings.api_port
         self._metrics = f"http://{_HOST}:{settings.api_metrics_port}/metrics"
         self.ledger = Ledger.open(settings, "bench")
         self.broker = redis.Redis.from_url(settings.broker_url or "")
         self._worker = uuid4()
         with self.ledger.write() as connection:
-            self.client = clients.ensure_client(connection, "bench")
-            _, self.key = clients.add_key(connection, self.client.id, "bench")
             leases.renew(connection, self._worker, name="bench", host="bench", pid=1, queues=["web"])
 
     def hold(self, count: int) -> list[Held]:
@@ -93,9 +89,16 @@ class Site:
 
     def processor(self) -> float:
         """Seconds of the processor that the API took so far."""
-        (worker,) = self._master.children()
-        times = worker.cpu_times()
-        return float(times.user + times.system)
+        return memory.processor(self._master.children())
+
+    def memory(self) -> float:
+        """MB that the API holds, its master included."""
+        return memory.held(memory.family(self._master.pid))
+
+    def close(self) -> None:
+        """Let go of ledger and broker."""
+        self.ledger.close()
+        self.broker.close()
 
     def waiters(self) -> int:
         """How many wait."""
@@ -105,7 +108,7 @@ class Site:
     def _new(self) -> NewJob:
         return NewJob(
             id=new_id(),
-            client_id=self.client.id,
+            client_id=self._client,
             kind="web.fetch",
             queue="web",
             payload=b'{"url": "http://127.0.0.1/"}',
@@ -144,50 +147,57 @@ class Connection:
         self._writer.close()
 
 
-def main() -> None:
-    """Measure what the arguments ask for."""
-    arguments = _arguments()
-    with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
-        Path(folder).chmod(0o711)  # the servers' account passes through it to what belongs to it
-        with EmbeddedServers(Settings(home=f"{folder}/home")) as urls:
-            port, metrics_port = free_ports(2)
-            settings = Settings(
-                home=f"{folder}/home",
-                database_url=urls.database_url,
-                broker_url=urls.broker_url,
-                api_port=port,
-                api_metrics_port=metrics_port,
-                api_workers=1,
-            )
-            engine = create_engine(urls.database_url)
-            with engine.begin() as connection:
-                migrate.upgrade(connection)
-            engine.dispose()
-            with _serving(settings) as master:
-                asyncio.run(_measure(Site(settings, master), arguments))
+def measure(course: Course) -> list[Round]:
+    """Let as many wait as the goal says."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with ground(course) as place:
+        one = msgspec.structs.replace(place.settings, api_workers=1)
+        alone = msgspec.structs.replace(place, settings=one)
+        return turns(course, {"jobyard": lambda: _waited(course, alone)})
 
 
-async def _measure(site: Site, arguments: argparse.Namespace) -> None:
-    await _reachable(site)
-    alone = await _submitting(site, arguments.submissions, 5.0)
-    _print("submissions, nobody waiting", alone)
-    jobs = site.hold(arguments.clients)
+def _waited(course: Course, place: Ground) -> Mapping[str, float]:
+    with place.api() as process, closing(Site(place, place.settings, process.pid)) as site:
+        figures = asyncio.run(_measure(site, course.scale(5000, 50)))
+    place.clear()
+    return figures
+
+
+async def _measure(site: Site, number: int) -> Mapping[str, float]:
+    alone = await _submitting(site, _SUBMISSIONS, 5.0)
+    jobs = site.hold(number)
     waiting = await _all_waiting(site, jobs)
-    before = site.processor()
-    submitting = asyncio.create_task(
-        _submitting(site, arguments.submissions, arguments.clients / arguments.ends)
-    )
-    ended = await _ending(site, jobs, 1 / arguments.ends)
+    held, before = site.memory(), site.processor()
+    submitting = asyncio.create_task(_submitting(site, _SUBMISSIONS, number / _ENDS))
+    ended = await _ending(site, jobs, 1 / _ENDS)
     answered = await asyncio.gather(*waiting)
-    _print(f"{len(jobs)} clients, each its job", [a - e for a, e in zip(answered, ended, strict=True)])
-    _print("submissions meanwhile", await submitting)
-    print(f"  {site.processor() - before:.1f} s of the API's processor")  # noqa: T201 - a program
+    each = [answer - end for answer, end in zip(answered, ended, strict=True)]
+    meanwhile = await submitting
+    took = site.processor() - before
+    crowd = await _crowd(site, number)
+    return {
+        "clients": number,
+        "MB": held,
+        **_latencies("each its job", each),
+        **_latencies("submissions, nobody waiting", alone),
+        **_latencies("submissions meanwhile", meanwhile),
+        "seconds of its processor": took,
+        **_latencies("all one job", crowd),
+    }
+
+
+async def _crowd(site: Site, number: int) -> list[float]:
     (held,) = site.hold(1)
-    crowd = await _all_waiting(site, [held] * arguments.clients)
-    before = site.processor()
+    crowd = await _all_waiting(site, [held] * number)
     at = await asyncio.to_thread(site.end, held)
-    _print(f"{len(crowd)} clients, one job", [answered - at for answered in await asyncio.gather(*crowd)])
-    print(f"  {site.processor() - before:.1f} s of the API's processor")  # noqa: T201 - a program
+    return [answered - at for answered in await asyncio.gather(*crowd)]
+
+
+def _latencies(what: str, seconds: Sequence[float]) -> dict[str, float]:
+    return {
+        f"{what}, {name} ms": 1000 * quantile(seconds, part) for name, part in (("p50", 0.5), ("p99", 0.99))
+    }
 
 
 async def _all_waiting(site: Site, jobs: Sequence[Held]) -> list[asyncio.Task[float]]:
@@ -236,48 +246,3 @@ async def _submitting(site: Site, rate: float, seconds: float) -> list[float]:
         await asyncio.sleep(began + number / rate - time.monotonic())
         tasks.append(asyncio.create_task(submit()))
     return await asyncio.gather(*tasks)
-
-
-async def _reachable(site: Site) -> None:
-    while True:
-        try:
-            (await Connection.open(site)).close()
-        except OSError:
-            await asyncio.sleep(0.1)
-        else:
-            return
-
-
-@contextmanager
-def _serving(settings: Settings) -> Iterator[int]:
-    config = Path(__file__).parents[2] / "api" / "gunicorn.conf.py"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "--config", str(config)],
-        env=os.environ | settings.environment(),
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure waiting for jobs to end.")
-    parser.add_argument("--clients", type=int, default=2000, help="who wait at once")
-    parser.add_argument("--ends", type=float, default=100, help="jobs that end in a second")
-    parser.add_argument("--submissions", type=float, default=50, help="in a second, meanwhile")
-    return parser.parse_args()
-
-
-def _print(what: str, seconds: Sequence[float]) -> None:
-    ms = sorted(1000 * each for each in seconds)
-    cut = statistics.quantiles(ms, n=100)
-    print(  # noqa: T201 - a program
-        f"{what}: {len(ms)}, ms p50 {cut[49]:.1f}, p95 {cut[94]:.1f}, p99 {cut[98]:.1f}, most {ms[-1]:.1f}"
-    )
-
-
-if __name__ == "__main__":
-    main()

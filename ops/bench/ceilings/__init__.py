@@ -1,0 +1,1 @@
+"""What no platform can exceed here: the same server with a constant answer."""
