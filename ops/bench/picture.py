@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import vl_convert
-
 from ops.bench.figures import Figure
 from ops.bench.results import Results
 from ops.bench.table import figures_of
@@ -17,6 +15,8 @@ FILE = "results.svg"
 
 def draw(results: Results, folder: Path) -> None:
     """Write the picture."""
+    import vl_convert  # noqa: PLC0415 - it comes with workers alone, and every command's help is told without them
+
     (folder / FILE).write_text(vl_convert.vegalite_to_svg(spec(results), vl_version=_VERSION))
 
 
