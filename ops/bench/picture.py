@@ -1,4 +1,4 @@
-"""The medians as a picture: a panel for each measure, a bar for each contender, its spread over it."""
+"""The medians as a picture: a panel for each figure that several contenders have, a bar for each of them."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,10 @@ def spec(results: Results) -> dict[str, Any]:
         "config": {"view": {"stroke": None}},
         "resolve": {"scale": {"x": "independent", "y": "independent"}},
         "vconcat": [
-            _panel(name, figure, rows) for name in results for figure, rows in _rows(results, name).items()
+            _panel(name, figure, rows)
+            for name in results
+            for figure, rows in _rows(results, name).items()
+            if len(rows) > 1
         ],
     }
 
