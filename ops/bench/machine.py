@@ -52,7 +52,7 @@ def look(peers: Path) -> Machine:
         processor=_processor(),
         cores=os.cpu_count() or 1,
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
-        system=f"{platform.system()} {platform.release()}",
+        system=f"{platform.system()} {platform.release().partition('-')[0]}",
         python=platform.python_version(),
         commit=_commit(),
         load=round(os.getloadavg()[0], 2),
