@@ -38,8 +38,8 @@ def _moment(value: str, now: datetime) -> datetime | None:
         return datetime.combine(now - timedelta(days=_DAYS[value]), time(), UTC)
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        if _DATE.fullmatch(value):
+            return moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):  # the second: its offset leads out of the years that Python knows
         return None
-    if _DATE.fullmatch(value):
-        return moment.replace(tzinfo=UTC)
-    return moment if moment.tzinfo else None

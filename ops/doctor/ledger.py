@@ -15,6 +15,7 @@ from worker.ledger.ids import time_of
 from worker.settings import PREFIX, Settings
 
 AWAY = f"see that it runs where {PREFIX}DATABASE_URL says (ops/runbooks/LedgerDown.md)"
+_REPLICA_AWAY = f"see that it runs where {PREFIX}DATABASE_READ_URL says; lists and reports are read there"
 NO_PLATFORM = "no platform runs here: `jobyard up`, or set its URL"
 
 _OLDEST_POSTGRESQL = 150000
@@ -35,6 +36,8 @@ def examine_ledger(settings: Settings) -> Iterator[Finding]:
         yield Finding("ledger", good=False, text=NO_PLATFORM)
     else:
         yield from guarded("ledger", lambda: _examine(settings), AWAY)
+        if settings.database_read_url is not None:
+            yield from guarded("replica", lambda: _examine_replica(settings), _REPLICA_AWAY)
 
 
 def examine_version(subject: str, connection: Connection) -> Iterator[Finding]:
@@ -45,7 +48,8 @@ def examine_version(subject: str, connection: Connection) -> Iterator[Finding]:
 
 
 def _examine(settings: Settings) -> Iterator[Finding]:
-    with closing(Ledger.open(settings, "doctor")) as ledger, ledger.read() as connection:
+    # Not from a replica, which may be late: it would show living workers as silent.
+    with closing(Ledger.open(settings, "doctor")) as ledger, ledger.write() as connection:
         yield from examine_version("PostgreSQL", connection)
         current, needed = migrate.pending(connection)
         advice = "" if current == needed else "; run `jobyard migrate`"
@@ -58,6 +62,11 @@ def _examine(settings: Settings) -> Iterator[Finding]:
         yield from _examine_paused(connection)
         yield from _examine_late(connection)
         yield from _examine_queues(set(leases.consuming(connection, settings.lease)))
+
+
+def _examine_replica(settings: Settings) -> Iterator[Finding]:
+    with closing(Ledger.open(settings, "doctor")) as ledger, ledger.read() as connection:
+        yield from examine_version("replica", connection)
 
 
 def _examine_ids(connection: Connection) -> Iterator[Finding]:

@@ -62,7 +62,7 @@ def _examine_firing(
     late: list[Stored] = []
     mute: Counter[_Mute] = Counter()
     operators = catalog.of_operators(kinds)
-    with closing(Ledger.open(settings, "doctor")) as ledger, ledger.read() as connection:
+    with closing(Ledger.open(settings, "doctor")) as ledger, ledger.write() as connection:
         until = schedules.now(connection) - _LATE
         for page in _pages(connection):
             read |= {stored.name for stored in page if stored.from_file}

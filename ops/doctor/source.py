@@ -26,7 +26,8 @@ def examine_source(settings: Settings, known: Definitions, name: str) -> Iterato
     if name != LEDGER and name not in settings.sources:
         yield Finding(subject, good=False, text=f"no URL: set {source_variable(name)}")
         return
-    variable = f"{PREFIX}DATABASE_URL" if name == LEDGER else source_variable(name)
+    own = "DATABASE_READ_URL" if settings.database_read_url else "DATABASE_URL"
+    variable = f"{PREFIX}{own}" if name == LEDGER else source_variable(name)
     advice = f"see that it runs where {variable} says"
     yield from guarded(subject, lambda: _examine(Sources(settings, known), subject, known, name), advice)
 

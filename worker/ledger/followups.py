@@ -162,7 +162,7 @@ _RELEASE = text("""
     )
     UPDATE jobs j
     SET waits_for = j.waits_for - met.times,
-        due_at = CASE WHEN j.waits_for = met.times THEN coalesce(j.scheduled_at, now()) ELSE j.due_at END
+        due_at = CASE WHEN j.waits_for = met.times THEN greatest(j.scheduled_at, now()) ELSE j.due_at END
     FROM met
     WHERE j.id = ANY(CAST(:ids AS uuid[])) AND j.id = met.id AND j.state = 'scheduled'
 """)

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, text
 
+from worker.ledger import firings
 from worker.ledger.ids import new_id
 from worker.ledger.rows import uuid_array
 
@@ -216,7 +217,10 @@ _SYNC = text("""
 _FORGET = text("""
     WITH of_version_before AS (DELETE FROM schedules WHERE name <> ALL(CAST(:names AS text[])))
     DELETE FROM client_schedules WHERE from_file AND name <> ALL(CAST(:names AS text[]))
+    RETURNING name
 """)
+
+GONE = "its file was taken away"
 
 
 def sync(connection: Connection, client_id: UUID, files: Mapping[str, str]) -> None:
@@ -230,4 +234,5 @@ def sync(connection: Connection, client_id: UUID, files: Mapping[str, str]) -> N
     for name, definition in sorted(files.items()):
         words = {"id": new_id(), "client_id": client_id, "name": name, "definition": definition}
         connection.execute(_SYNC, words)
-    connection.execute(_FORGET, {"names": list(files)})
+    for name in connection.execute(_FORGET, {"names": list(files)}).scalars().all():
+        firings.skip_waiting(connection, name, GONE)

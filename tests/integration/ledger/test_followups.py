@@ -17,7 +17,7 @@ from tests.integration.ledger.situations import (
     state,
 )
 from worker.contract.states import State
-from worker.ledger import agenda, followups, transitions
+from worker.ledger import agenda, followups, queues, transitions
 from worker.ledger.engines import Ledger
 from worker.ledger.followups import Taken
 from worker.ledger.ids import new_id
@@ -108,6 +108,18 @@ def test_a_job_of_a_later_time_still_waits_for_it(connection: Connection) -> Non
     followups.release(connection, [first])
     assert transitions.make_due(connection, 10) == 0
     assert row(connection, after)["due_at"] == row(connection, after)["scheduled_at"]
+
+
+def test_a_job_whose_time_passed_while_it_waited_is_due_from_the_end_of_its_wait(
+    connection: Connection,
+) -> None:
+    first = enqueue(connection)
+    followups.follow(connection, [first], CLIENT)
+    after = enqueue(connection, after=[first], unmet=[first])
+    change(connection, after, scheduled_at="now() - interval '1 hour'")
+    followups.release(connection, [first])
+    assert transitions.make_due(connection, 10) == 1
+    assert queues.waiting(connection, ["web"])["web"].age == 0
 
 
 def test_a_job_fails_when_one_that_it_comes_after_ends_otherwise(connection: Connection) -> None:

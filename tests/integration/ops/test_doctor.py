@@ -168,6 +168,13 @@ def test_a_server_that_does_not_answer_says_why_and_no_password(settings: Settin
     assert SECRET not in found
 
 
+def test_a_replica_that_does_not_answer_is_named_by_its_own_variable(settings: Settings) -> None:
+    with closed_port() as port:
+        url = f"postgresql://joe@127.0.0.1:{port}/ledger"
+        (found,) = bad(of_source(msgspec.structs.replace(settings, database_read_url=url), "ledger"))
+    assert found.endswith("see that it runs where JOBYARD_DATABASE_READ_URL says")
+
+
 def test_a_login_that_is_refused_says_why_and_no_password(settings: Settings, database_url: str) -> None:
     url = make_url(database_url).set(password=SECRET).render_as_string(hide_password=False)
     (found,) = bad(of_source(msgspec.structs.replace(settings, sources={"shop": url})))

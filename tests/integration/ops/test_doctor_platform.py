@@ -18,11 +18,12 @@ from ops.doctor.ledger import examine_ledger
 from ops.doctor.schedules import examine_schedules
 from schedules.files import SHIPPED, Files, load
 from tests.integration.ledger.situations import change, enqueue
+from tests.servers import Servers
 from worker import catalog
 from worker.contract import Rights
 from worker.contract.queues import QUEUES
 from worker.enqueue import Enqueuer
-from worker.ledger import agenda, clients, queues, schedules
+from worker.ledger import agenda, clients, leases, queues, schedules
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import floor_of, new_id
@@ -59,6 +60,21 @@ def test_a_worker_counts_for_as_long_as_its_lease(settings: Settings, ledger: Le
 
     assert by_subject(examine_ledger(patient))["queues"].good
     assert not by_subject(examine_ledger(msgspec.structs.replace(settings, lease=30.0)))["queues"].good
+
+
+def test_a_replica_that_is_late_or_away_is_held_against_nothing_else(
+    settings: Settings, ledger: Ledger, embedded: Servers
+) -> None:
+    with ledger.write() as connection:
+        leases.renew(connection, new_id(), name="all@here", host="here", pid=1, queues=QUEUES)
+    with embedded.database() as url:  # a ledger of its own, which has heard of nothing
+        late = by_subject(examine_ledger(msgspec.structs.replace(settings, database_read_url=url)))
+    nowhere = "postgresql://jobyard@127.0.0.1:1/ledger"
+    away = by_subject(examine_ledger(msgspec.structs.replace(settings, database_read_url=nowhere)))
+
+    assert (late["queues"].good, late["replica"].good) == (True, True)
+    assert (away["queues"].good, away["replica"].good) == (True, False)
+    assert "see that it runs where JOBYARD_DATABASE_READ_URL says" in away["replica"].text
 
 
 def test_a_clock_of_an_api_that_is_ahead(settings: Settings, ledger: Ledger) -> None:

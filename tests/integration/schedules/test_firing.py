@@ -522,6 +522,24 @@ def test_a_file_that_comes_back_owes_nothing_for_the_time_before(ledger: Ledger)
     assert made(ledger) == 0
 
 
+def test_what_waited_of_a_file_that_is_gone_makes_no_job_when_it_comes_back(ledger: Ledger) -> None:
+    rarely = definition(cron="0 0 1 1 *", overlap="queue")
+    tick(ledger, files(ledger, tidy=rarely))
+    stored = of_file(ledger)
+    assert stored
+    with ledger.write() as connection:
+        waits = firings.NewFiring(schedule=stored.key, fire_at=schedules.now(connection))
+        firings.record(connection, [waits])
+    tick(ledger, files(ledger, other=rarely))
+
+    tick(ledger, files(ledger, tidy=rarely))
+    tick(ledger)
+
+    assert made(ledger) == 0
+    (fired,) = history(ledger, stored)
+    assert fired.skipped == schedules.GONE
+
+
 def test_a_changed_file_owes_at_most_a_minute_of_the_past(ledger: Ledger) -> None:
     tick(ledger, files(ledger, tidy=definition(cron="0 0 1 1 *")))
     stored = of_file(ledger)

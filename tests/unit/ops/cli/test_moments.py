@@ -28,7 +28,11 @@ def test_a_moment_is_a_length_ago_a_day_of_utc_or_a_time_with_its_zone(said: str
 
 
 @pytest.mark.parametrize(
-    "said", ["tomorrow", "2 h", "20270131", "2027-01-31T08:00:00", "2027-02-30", "5y", ""]
+    "said",
+    [
+        *("tomorrow", "2 h", "20270131", "2027-01-31T08:00:00", "2027-02-30", "5y", ""),
+        "0001-01-01T00:00:00+14:00",
+    ],
 )
 def test_what_is_no_moment_is_refused_with_what_would_be_one(said: str) -> None:
     with pytest.raises(click.BadParameter, match="write 2h, 7d, today, yesterday, 2027-01-31 or"):
