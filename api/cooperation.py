@@ -13,7 +13,7 @@ from gevent import monkey
 from psycogreen.gevent import gevent_wait_callback
 from psycopg2 import extensions
 
-_TURN = 1e-9  # seconds: over at once; for 0 gevent would look at sockets and clocks every fiftieth time alone
+from api import breath
 
 
 def is_on() -> bool:
@@ -44,7 +44,7 @@ def teach_psycopg2(connecting: float, answering: float) -> None:
 def breathe() -> None:
     """Let the other requests of the process have a turn, in the middle of a long computation."""
     if is_on():
-        gevent.sleep(_TURN)
+        breath.breathe()
 
 
 def apart(function: Callable[..., Any], *words: Any) -> Any:

@@ -3,12 +3,10 @@
 import time
 from collections.abc import Callable
 
-import gevent
+from api.breath import breathe
 
 GRACE = 30.0  # seconds of waiting before the pace counts
 SLOWEST = 500.0  # bytes a second from then on, on the average
-
-_TURN = 1e-9  # seconds: over at once; for 0 gevent would look at sockets and clocks every fiftieth time alone
 
 
 class Pace:
@@ -37,7 +35,7 @@ class Pace:
             TimeoutError: the client is too slow.
         """
         if self._received:
-            gevent.sleep(_TURN)
+            breathe()
         began = self._timer()
         data = self._receive(size_hint)
         self._waited += self._timer() - began

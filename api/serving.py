@@ -19,6 +19,7 @@ from gunicorn.http import errors
 from gunicorn.util import write
 from gunicorn.workers.ggevent import GeventWorker
 
+from api.breath import breathe
 from api.leftovers import linger, skip
 from api.pace import Pace
 
@@ -66,6 +67,8 @@ class Worker(GeventWorker):
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:
         """Answer one request of a client that must not fall silent in its middle."""
+        if req.req_number > 1:
+            breathe()  # or who sends the next before this is answered would keep everybody else waiting
         sock.settimeout(_SILENCE)
         unreader = req.unreader
         unreader.chunk = Pace(functools.partial(type(unreader).chunk, unreader))
