@@ -30,6 +30,9 @@ _SILENCE = 30.0  # seconds that a client may neither send what it announced nor 
 _LOOK = 0.1  # seconds between two looks whether the process is to stop, or has nothing left to finish
 _CLOSING = 6.0  # seconds at the end of the grace, for the last messages and the connections
 
+# What gunicorn counts among the errors of parsing, though no client makes them.
+_OURS = {"InvalidResponseHeader", "InvalidResponseHeaderName", "ConfigurationProblem"}
+
 
 class Worker(GeventWorker):
     """A process of greenlets that stops without failing a request.
@@ -87,7 +90,7 @@ class Worker(GeventWorker):
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer what is no HTTP with a problem, as everything else."""
-        if not isinstance(exc, errors.ParseException):
+        if not isinstance(exc, errors.ParseException) or type(exc).__name__ in _OURS:
             super().handle_error(req, client, addr, exc)
             return
         with contextlib.suppress(OSError):

@@ -1,5 +1,15 @@
+import os
+import socket
 import subprocess
 import sys
+from contextlib import closing
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+from gunicorn.http import errors
+
+from api.serving import Worker
 
 # In a process of its own, for gevent patches the whole of one. The client is no greenlet, so it never pauses.
 PROGRAM = """
@@ -68,3 +78,15 @@ os._exit(0)
 def test_who_sends_request_upon_request_leaves_others_their_turn() -> None:
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize(
+    "name", ["InvalidResponseHeader", "InvalidResponseHeaderName", "ConfigurationProblem"]
+)
+def test_an_answer_that_cannot_be_sent_is_no_fault_of_the_client(name: str) -> None:
+    config = Config()
+    worker = Worker(1, os.getppid(), [], None, 30, config, Logger(config))
+    ours, theirs = socket.socketpair()
+    with ours, theirs, closing(worker.tmp):
+        worker.handle_error(None, ours, None, getattr(errors, name)("X-Mine"))
+        assert theirs.recv(4096).startswith(b"HTTP/1.1 500 ")
