@@ -13,6 +13,8 @@ from gevent import monkey
 from psycogreen.gevent import gevent_wait_callback
 from psycopg2 import extensions
 
+from api import breath
+
 
 def is_on() -> bool:
     """Whether this process runs under gevent."""
@@ -42,7 +44,7 @@ def teach_psycopg2(connecting: float, answering: float) -> None:
 def breathe() -> None:
     """Let the other requests of the process have a turn, in the middle of a long computation."""
     if is_on():
-        gevent.sleep(0)
+        breath.breathe()
 
 
 def apart(function: Callable[..., Any], *words: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from api.bodies import decode
 from api.errors import invalid
 from worker.enqueue import Refused, refusal
 
@@ -56,7 +57,7 @@ def require_few(body: bytes, *, lines: bool) -> None:
     A small one always passes: what it holds is for those to say who look at every job.
 
     Raises:
-        Problem: 422, it has more.
+        Problem: 422, it has more; 400, it is no JSON, which shows after ever so many jobs.
         Refused: one of its jobs is no object.
     """
     if len(body) <= _SMALL:
@@ -64,11 +65,14 @@ def require_few(body: bytes, *, lines: bool) -> None:
     try:
         _count(body) if lines else _count_in(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return  # which the caller finds out too, and says
+        return  # which the caller finds out too, no later, and says
 
 
 def _count_in(body: bytes) -> None:
-    jobs = _BATCH.decode(body).jobs
+    try:
+        jobs = decode(body, _BATCH).jobs
+    except Refused:
+        return  # it is no object, of which the caller knows more to say
     if (beside := len(body) - memoryview(jobs).nbytes) > MOST_BESIDE:
         problem = f"has {beside} bytes beside the list of its jobs; a batch may have {MOST_BESIDE}"
         raise invalid(422, Refused("", problem))

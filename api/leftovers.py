@@ -11,6 +11,8 @@ from typing import Any
 import gevent
 from gunicorn.http.errors import ParseException
 
+from api.breath import breathe
+
 _STEP = 16 * 1024  # bytes
 _STEPS = 4
 _LINGER = 5.0  # seconds
@@ -37,4 +39,4 @@ def linger(sock: Any) -> None:
     with contextlib.suppress(OSError, gevent.Timeout), gevent.Timeout(_LINGER):
         sock.shutdown(socket.SHUT_WR)
         while sock.recv(_STEP):
-            gevent.sleep(0)  # or who sends without a pause would keep everybody else waiting
+            breathe()  # or who sends without a pause would keep everybody else waiting

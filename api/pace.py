@@ -3,12 +3,17 @@
 import time
 from collections.abc import Callable
 
+from api.breath import breathe
+
 GRACE = 30.0  # seconds of waiting before the pace counts
 SLOWEST = 500.0  # bytes a second from then on, on the average
 
 
 class Pace:
     """Stands in the place of what receives a request's bytes, and counts the time that this waits.
+
+    What is here already is received without a wait, so others have their turn between two pieces: chunks of
+    a byte each take seconds of work a megabyte, in which nobody else would be answered.
 
     Args:
         receive: returns some bytes, about as many as it is asked for.
@@ -29,6 +34,8 @@ class Pace:
         Raises:
             TimeoutError: the client is too slow.
         """
+        if self._received:
+            breathe()
         began = self._timer()
         data = self._receive(size_hint)
         self._waited += self._timer() - began

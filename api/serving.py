@@ -19,6 +19,7 @@ from gunicorn.http import errors
 from gunicorn.util import write
 from gunicorn.workers.ggevent import GeventWorker
 
+from api.breath import breathe
 from api.leftovers import linger, skip
 from api.pace import Pace
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 _SILENCE = 30.0  # seconds that a client may neither send what it announced nor take what it asked for
 _LOOK = 0.1  # seconds between two looks whether the process is to stop, or has nothing left to finish
 _CLOSING = 6.0  # seconds at the end of the grace, for the last messages and the connections
+
+# What gunicorn counts among the errors of parsing, though no client makes them.
+_OURS = {"InvalidResponseHeader", "InvalidResponseHeaderName", "ConfigurationProblem"}
 
 
 class Worker(GeventWorker):
@@ -66,6 +70,8 @@ class Worker(GeventWorker):
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:
         """Answer one request of a client that must not fall silent in its middle."""
+        if req.req_number > 1:
+            breathe()  # or who sends the next before this is answered would keep everybody else waiting
         sock.settimeout(_SILENCE)
         unreader = req.unreader
         unreader.chunk = Pace(functools.partial(type(unreader).chunk, unreader))
@@ -84,7 +90,7 @@ class Worker(GeventWorker):
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer what is no HTTP with a problem, as everything else."""
-        if not isinstance(exc, errors.ParseException):
+        if not isinstance(exc, errors.ParseException) or type(exc).__name__ in _OURS:
             super().handle_error(req, client, addr, exc)
             return
         with contextlib.suppress(OSError):

@@ -90,7 +90,9 @@ class Unreachable(Exception):  # noqa: N818 - a condition that callers expect
     """
 
     def __init__(self, url: str, error: Exception) -> None:
-        cause = getattr(error, "reason", None) or error  # of the last repetition
+        cause = error
+        if isinstance(error, urllib3.exceptions.MaxRetryError):
+            cause = error.reason or error  # of the last repetition
         broken = isinstance(cause, urllib3.exceptions.ProtocolError)
         super().__init__(
             f"{_LOGIN.sub('//', url)} {'broke off' if broken else 'does not answer'}"
@@ -180,7 +182,7 @@ class Connection:
         with self._answer(method, path, headers, body, wait=wait, retries=retries) as answer:
             try:
                 return msgspec.json.decode(answer.data, type=type_)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise Unreachable(self._url, error) from error
 
     def tell(self, method: str, path: str) -> None:
@@ -238,7 +240,7 @@ def _require_url(url: str) -> None:
 def _problem(body: bytes) -> Mapping[str, Any]:
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.MsgspecError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return {}
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import nullcontext
+from http import HTTPStatus
 from threading import Event
 from uuid import UUID
 
@@ -126,9 +127,9 @@ class Batches:
         if media_type(req) not in {JSON, NDJSON}:
             raise Problem(415, f"send a batch as {JSON}, or its jobs alone, one a line, as {NDJSON}")
         body = b"".join(chunks(req, self._settings.api_max_batch))
-        require_few(body, lines=media_type(req) == NDJSON)
         if media_type(req) == JSON:
             return body, _batch_in(body)
+        require_few(body, lines=True)
         jobs = jobs_in(body)
         if not 1 <= len(jobs) <= MOST_JOBS:
             raise too_many(len(jobs))
@@ -248,13 +249,14 @@ class CancelBatch:
 
 def _batch_in(body: bytes) -> BatchSubmission:
     try:
+        require_few(body, lines=False)
         return decode(body, _BATCHES)
     except Refused as refused:
         if not body.lstrip().startswith(b"["):
             raise
         raise Refused("", f'{refused.reason}; send the list as {{"jobs": [...]}}') from None
     except Problem as problem:
-        if b"\n{" in body:
+        if problem.status_code == HTTPStatus.BAD_REQUEST and b"\n{" in body:
             problem.description = f"{problem.description}; jobs alone, one a line, are {NDJSON}"
         raise
 

@@ -65,7 +65,7 @@ def misfit(error: msgspec.ValidationError, root: object) -> Misfit:
         root: the type that the whole value should have had.
     """
     reason, _, where = str(error).rpartition(_AT)
-    found = _WHERE.fullmatch(where[:_LONGEST])
+    found = _WHERE.fullmatch(where[:_LONGEST]) if where.endswith("`") else None
     reason = shortened(reason if found else str(error))
     place = found[1] if found else ""
     if said := _SAID.match(reason):

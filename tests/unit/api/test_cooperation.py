@@ -29,12 +29,27 @@ cooperation.apart(native_sleep, 0.3)
 print("written", len(turns))
 """
 
+LONG_COMPUTATION = """
+from api import cooperation
+native_sleep = monkey.get_original("time", "sleep")
+turns = []
+gevent.spawn(lambda: [turns.append(gevent.sleep(0.001)) for _ in range(10)])
+for _ in range(20):
+    native_sleep(0.002)
+    cooperation.breathe()
+print("computed", len(turns))
+"""
+
 
 @pytest.mark.parametrize(
     ("program", "said"),
-    [(SILENT_SERVER, "the server was silent for 0.2 s 10"), (SLOW_DISK, "written 10")],
+    [
+        (SILENT_SERVER, "the server was silent for 0.2 s 10"),
+        (SLOW_DISK, "written 10"),
+        (LONG_COMPUTATION, "computed 10"),
+    ],
 )
-def test_what_waits_for_a_server_or_a_disk_lets_other_requests_go_on(program: str, said: str) -> None:
+def test_what_waits_elsewhere_or_computes_for_long_lets_other_requests_go_on(program: str, said: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", PATCHED + program], capture_output=True, text=True, check=True
     )

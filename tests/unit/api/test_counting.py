@@ -1,7 +1,6 @@
 """A batch of far too many jobs is refused before it takes memory."""
 
 import tracemalloc
-from contextlib import suppress
 
 import pytest
 
@@ -38,11 +37,30 @@ def test_a_refusal_takes_no_memory(job: bytes, *, lines: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"{" * 300_000, b"\xff" * 300_000, b'{"jobs": [5' + b" " * 300_000 + b"]}", b"[" * 300_000]
+    "sent",
+    [
+        pytest.param(b'{"jobs": [' + b"{}," * 1_000_000, id="which ends in its middle"),
+        pytest.param(b'{"jobs": [' + b"0," * 1_000_000, id="of jobs that are none"),
+        pytest.param(b'{"jobs": [' + b"{}," * 1_000_000 + b"[" * 10_000, id="which is deep in the end"),
+        pytest.param(b'{"jobs": [' + b"{}," * 1_000_000 + b"{}]}}", id="with something behind it"),
+        pytest.param(b"{" * 300_000, id="which only begins"),
+        pytest.param(b"\xff" * 300_000, id="that is no text"),
+    ],
 )
-def test_what_is_no_batch_is_left_to_those_who_read_it(sent: bytes) -> None:
-    with suppress(Refused):  # neither a crash, nor a word about how many
-        require_few(sent, lines=False)
+def test_a_batch_that_is_no_json_takes_no_memory_until_that_shows(sent: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(Problem, match="400") as problem:
+            require_few(sent, lines=False)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert problem.value.type == "urn:jobyard:malformed-json"
+
+
+def test_a_job_that_is_none_is_told_in_a_batch_with_few() -> None:
+    with pytest.raises(Refused, match=r"^jobs\[0\]: Expected `object`"):
+        require_few(b'{"jobs": [5' + b" " * 300_000 + b"]}", lines=False)
 
 
 @pytest.mark.parametrize(

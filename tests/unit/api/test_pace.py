@@ -1,3 +1,6 @@
+import time
+
+import gevent
 import pytest
 
 from api.pace import GRACE, SLOWEST, Pace
@@ -40,3 +43,22 @@ def test_what_the_server_takes_its_time_for_is_not_the_clients_fault() -> None:
     for _ in range(100):
         receive()
         sender.now += 60
+
+
+def test_others_have_their_turn_while_a_client_sends_without_a_pause() -> None:
+    sender = Sender(8192, 0.0)
+    receive = Pace(sender.receive, sender.clock)
+    turns = 0
+
+    def other() -> None:
+        nonlocal turns
+        while True:
+            gevent.sleep(0.001)
+            turns += 1
+
+    greenlet = gevent.spawn(other)
+    for _ in range(30):
+        receive()
+        time.sleep(0.002)  # of work, as chunks of a byte each make
+    greenlet.kill()
+    assert turns > 20

@@ -233,9 +233,21 @@ def test_what_can_be_no_key_is_refused_and_not_shown(key: str) -> None:
     assert "jy_" not in str(refused.value)
 
 
-def test_an_answer_that_is_not_the_apis_is_none(site: Site, client: Client) -> None:
-    site.answers = [good(b"<html>Log in</html>")]
-    with pytest.raises(Unreachable, match=r"does not answer \(DecodeError\)"):
+@pytest.mark.parametrize(
+    ("body", "error"), [(b"<html>Log in</html>", "DecodeError"), (b'{"id": "\xe9"}', "UnicodeDecodeError")]
+)
+def test_an_answer_that_is_not_the_apis_is_none(site: Site, client: Client, body: bytes, error: str) -> None:
+    site.answers = [good(body)]
+    with pytest.raises(Unreachable, match=rf"does not answer \({error}\)"):
+        client.job("an-id")
+
+
+@pytest.mark.parametrize("body", [b"<html>Not here</html>", b'{"title": "Refus\xe9"}', b"[]"])
+def test_a_refusal_that_is_not_the_apis_is_told_by_its_status(
+    site: Site, client: Client, body: bytes
+) -> None:
+    site.answers = [good(body, status=404)]
+    with pytest.raises(ApiError, match=r"^HTTP 404$"):
         client.job("an-id")
 
 

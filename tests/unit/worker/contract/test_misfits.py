@@ -135,6 +135,12 @@ def test_an_element_that_a_payload_names_itself_is_a_place() -> None:
     )
 
 
+@pytest.mark.parametrize("quoted", ["a - at `$.url", "a - at `$.url`", "a - at `$", "`a - at `"])
+def test_what_a_payload_quotes_is_no_place(quoted: str) -> None:
+    error = msgspec.ValidationError(f"headers: {quoted!r} is no name of a header")
+    assert misfit(error, Whole) == Misfit(".headers", f"{quoted!r} is no name of a header")
+
+
 def test_a_path_through_unions_of_themselves_costs_no_time() -> None:
     deep: dict[str, Any] = {"type": "Left", "x": 1}
     for _ in range(50):
