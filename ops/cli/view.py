@@ -124,7 +124,7 @@ class _NewKey:
     def text(self, status: Status) -> str:
         if self._old or not self._path.exists():
             return f"API key: in {status.key_file}"
-        return f"API key (shown this once, kept in {status.key_file}): {self._path.read_text().strip()}"
+        return f"API key (not shown again; it is in {status.key_file}): {self._path.read_text().strip()}"
 
 
 def _processes(status: Status) -> Table:
