@@ -19,6 +19,7 @@ from worker.contract.queues import QUEUES, WORKERS
 
 OPERATOR = "operator, through Celery's remote control"
 CLOCKS = timedelta(seconds=1)  # between two processes of this machine
+_TOAST = 10_000  # milliseconds
 MAIL = {"to": ["ada@example.org"], "subject": "Hello", "text": "Hi!"}
 
 expect.set_options(timeout=PATIENCE)
@@ -175,6 +176,7 @@ def _worker(flower: Page, name: str) -> None:
     flower.goto("/workers")
     flower.get_by_role("link", name=re.compile(f"^Worker {name}@")).click()
     expect(flower.locator("#workername")).to_contain_text(f"{name}@")
+    flower.wait_for_load_state("load")  # before that its buttons do nothing
 
 
 def _refused(flower: Page, button: str, reason: str) -> None:
@@ -183,7 +185,10 @@ def _refused(flower: Page, button: str, reason: str) -> None:
     def press() -> bool:
         flower.locator(button).click()
         told = flower.locator(".toast.text-bg-danger .toast-body").last
-        return reason in (told.text_content() or "")
+        try:
+            return reason in (told.text_content(timeout=_TOAST) or "")
+        except Error:  # it goes by itself, and may have gone unseen
+            return False
 
     eventually(press)
 
