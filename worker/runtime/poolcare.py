@@ -16,6 +16,18 @@ class PoolCare(bootsteps.StartStopStep):
 
     requires = ("celery.worker.components:Pool",)
 
+    def create(self, worker: Any) -> None:
+        """Before the pool starts."""
+        if is_prefork(type(worker.pool)):
+            from worker.runtime.slots import Slots  # noqa: PLC0415 - no other pool needs billiard
+
+            worker.pool.Pool = Slots
+
     def register_with_event_loop(self, worker: Any, hub: Any) -> None:
         """Only the prefork pool has an event loop, and children that can die."""
         hub.call_repeatedly(_EVERY, worker.pool.maintain_pool)
+
+
+def is_prefork(pool: type) -> bool:
+    """Whether a pool of Celery gives each job a process of its own."""
+    return pool.__module__.endswith("prefork")

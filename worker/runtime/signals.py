@@ -16,6 +16,7 @@ from loguru import logger
 from worker.message import Headers, jobs_in
 from worker.runtime.metrics import Metrics
 from worker.runtime.observation import Observation
+from worker.runtime.poolcare import is_prefork
 from worker.runtime.process import Worker
 from worker.runtime.request import BundleRequest
 
@@ -62,7 +63,7 @@ class _Wiring:
     def on_setup(self, sender: str, instance: Any, **_: Any) -> None:
         """Main process, before the pool exists."""
         queues = _consumed(instance)
-        forked = instance.pool_cls.__module__.endswith("prefork")
+        forked = is_prefork(instance.pool_cls)
         self._observation.begin_metrics()
         self._worker.begin(
             sender, lambda: _consumed(instance), forked=forked, hungry=lambda: _hungry(instance)

@@ -11,6 +11,7 @@ from typing import Any
 from celery.worker.control import control_command
 
 from worker.contract.queues import ISOLATION, QUEUES
+from worker.runtime.poolcare import is_prefork
 
 _LONGEST_TEXT = 100  # characters of somebody else's text in an answer
 
@@ -58,7 +59,7 @@ def add_consumer(state: Any, queue: str, **_: Any) -> Any:
     """Consume a queue."""
     if queue not in QUEUES:
         return {"error": f"there is no queue {queue[:_LONGEST_TEXT]}: there are {', '.join(QUEUES)}"}
-    if queue == ISOLATION.name and not _is_prefork(state.consumer.pool):
+    if queue == ISOLATION.name and not is_prefork(type(state.consumer.pool)):
         return {"error": f"jobs of {queue} need a process each: choose a worker with a prefork pool"}
     state.consumer.call_soon(state.consumer.add_task_queue, queue)
     return {"ok": f"consuming from {queue}"}
@@ -91,7 +92,3 @@ def _consume_anew(consumer: Any) -> None:
     consumer.qos.update()
     consumer.task_consumer.cancel()
     consumer.task_consumer.consume()
-
-
-def _is_prefork(pool: Any) -> bool:
-    return type(pool).__module__.endswith("prefork")
