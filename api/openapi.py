@@ -129,7 +129,7 @@ def _operation(template: str, operation: Operation, schemas: Schemas) -> Params:
         "tags": [_FIELD.sub("", template.removeprefix("/v1")).strip("/").partition("/")[0]],
         "summary": operation.summary,
         "parameters": [*_query(operation), *_request_headers(operation)],
-        "responses": {**_answers(operation, schemas), **_problems(operation)},
+        "responses": {**_answers(operation, schemas), **_problems(operation, schemas)},
         # Of a bearer scheme these are the roles that it takes (OpenAPI 3.1, section 4.8.30).
         "security": [] if operation.scope is None else [{_KEY: [operation.scope.value]}],
     }
@@ -216,8 +216,8 @@ def _answers(operation: Operation, schemas: Schemas) -> Params:
     return answers
 
 
-def _problems(operation: Operation) -> Params:
-    schema = {"$ref": REFERENCE.format(name=ProblemDocument.__name__)}
+def _problems(operation: Operation, schemas: Schemas) -> Params:
+    schema = schemas.of(ProblemDocument)
     return {
         str(status): {
             "description": meaning,

@@ -14,9 +14,10 @@ from msgspec import Meta
 from api import referring
 from api.batching import BatchJob, BatchSubmission
 from api.referring import REFERENCE, Schema
-from api.representations import Job
+from api.representations import Act, Attempt, Job
 from api.scheduling import ScheduleWish
 from worker.catalog import AnyKind, Catalog
+from worker.contract import KindError
 from worker.contract.payload import Payload
 from worker.enqueue import Submission
 
@@ -48,39 +49,55 @@ class Schemas:
     Args:
         types: what the operations take and answer.
         catalog: the kinds.
+
+    Raises:
+        KindError: a type of a kind has a name that the description needs.
     """
 
     def __init__(self, types: Iterable[type], catalog: Catalog) -> None:
         self._forms = {form: _of_kinds(form, catalog) for form in _FORMS}
         submissions = [type_ for types_ in self._forms.values() for type_ in types_.values()]
+        payloads = [kind.payload_type for kind in catalog.values()]
         results = [kind.result_type for kind in catalog.values() if kind.result_type]
-        own = [*self._forms, Job, BatchSubmission, *referring.TYPES]
-        named = list(dict.fromkeys([*own, *types, *submissions, *results]))
+        own = [*self._forms, Job, Attempt, Act, BatchSubmission, *referring.TYPES]
+        named = list(dict.fromkeys([*own, *types, *submissions, *payloads, *results]))
         references, components = msgspec.json.schema_components(named, ref_template=REFERENCE)
         self.components = portable(components)
+        if referring.NAME in self.components:
+            raise KindError(f"{referring.NAME}: a name of the API's own; give your type another one")
         self._references = dict(zip(named, references, strict=True))
         self.components[referring.NAME] = referring.describe([self.of(type_) for type_ in referring.TYPES])
         for form in self._forms:
             self._describe_submissions(form, catalog)
         self._describe_jobs(catalog)
         # In the type itself each job is raw, so that one after the other is checked.
-        self.components[BatchSubmission.__name__]["properties"]["jobs"]["items"] = self.of(BatchJob)
+        self._component(BatchSubmission)["properties"]["jobs"]["items"] = self.of(BatchJob)
 
     def of(self, type_: type) -> Schema:
         """The schema of a type that was given, or a reference to it."""
         return self._references[type_]
 
+    def _name(self, type_: type) -> str:
+        """Where the schema of a type stands: where several have one name, their modules' stand before it."""
+        reference: str = self.of(type_)["$ref"]
+        return reference.rpartition("/")[2]
+
+    def _component(self, type_: type) -> dict[str, Any]:
+        """The schema of a type, to say more in it."""
+        found: dict[str, Any] = self.components[self._name(type_)]
+        return found
+
     def _describe_submissions(self, form: type[msgspec.Struct], catalog: Catalog) -> None:
         """A form of submissions is any of the kinds' own, told apart by `kind`."""
         mapping = {name: self.of(type_)["$ref"] for name, type_ in self._forms[form].items()}
-        self.components[form.__name__] = {
+        self.components[self._name(form)] = {
             "title": form.__name__,
             "description": form.__doc__,
             "oneOf": [{"$ref": reference} for reference in mapping.values()],
             "discriminator": {"propertyName": "kind", "mapping": mapping},
         }
         for kind in catalog.values():
-            own = self.components[self._forms[form][kind.name].__name__]
+            own = self._component(self._forms[form][kind.name])
             if "after" in form.__struct_fields__:
                 self._allow_references(own["properties"]["payload"])
             own["title"] = kind.name
@@ -99,10 +116,10 @@ class Schemas:
         payload["description"] = _INPUT + _REFERRING
 
     def _describe_jobs(self, catalog: Catalog) -> None:
-        for event, what in (("Attempt", "That it is a run."), ("Act", "That it is an act.")):
-            self.components[event]["properties"]["event"]["description"] = what
-        fields = self.components["Job"]["properties"]
-        payloads = [{"$ref": REFERENCE.format(name=kind.payload_type.__name__)} for kind in catalog.values()]
+        for event, what in ((Attempt, "That it is a run."), (Act, "That it is an act.")):
+            self._component(event)["properties"]["event"]["description"] = what
+        fields = self._component(Job)["properties"]
+        payloads = [self.of(kind.payload_type) for kind in catalog.values()]
         results = [self.of(kind.result_type) for kind in catalog.values() if kind.result_type]
         for field, known in (("payload", payloads), ("result", results)):
             fields[field]["anyOf"] = [*_once(known), _OUTGROWN, {"type": "null"}]
@@ -130,7 +147,8 @@ def example(kind: AnyKind) -> Mapping[str, Any]:
 
 
 def _required(payload_type: type[Payload]) -> Mapping[str, Any]:
-    schema = msgspec.json.schema(payload_type)["$defs"][payload_type.__name__]
+    (schema,), components = msgspec.json.schema_components([payload_type], ref_template="{name}")
+    schema = components[schema["$ref"]]
     return {
         name: schema["properties"][name]["examples"][0]
         for name in schema.get("required", ())

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 from openapi_spec_validator import validate
 
 import api
+from api import openapi
 from api.applications import App
 from api.operations import OPERATIONS
 from api.problem_types import TITLES, uri
 from api.resources.kinds import KindDescription
 from tests.unit.api.kinds import CATALOG
+from worker.contract import KindError, Payload
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +153,37 @@ def test_the_kinds_show_the_schemas_of_their_payloads_and_results() -> None:
 
 def test_a_kind_without_a_result_has_no_schema_for_it() -> None:
     assert KindDescription.of_kind(CATALOG["test.idle"]).result is None
+
+
+def payload_named(name: str, module: str, field: str) -> type[Payload]:
+    return msgspec.defstruct(name, [(field, int)], bases=(Payload,), module=module, kw_only=True, frozen=True)
+
+
+def described_with(*types: type[Payload]) -> Mapping[str, Any]:
+    """The document of an API that has a kind for each of these payloads, beside others."""
+    own = [
+        dataclasses.replace(CATALOG["test.idle"], name=f"own.kind{number}", payload_type=type_)
+        for number, type_ in enumerate(types)
+    ]
+    return openapi.document({**CATALOG, **{kind.name: kind for kind in own}}, {})
+
+
+@pytest.mark.parametrize("name", ["Job", "Attempt", "Submission", "ProblemDocument", "Input"])
+def test_payloads_of_one_name_are_told_apart_from_each_other_and_from_the_apis_own(name: str) -> None:
+    schemas = described_with(payload_named(name, "one", "a"), payload_named(name, "two", "b"))["components"]
+    taken = []
+    for number in (0, 1):
+        payload = schemas["schemas"][f"OwnKind{number}ScheduleWish"]["properties"]["payload"]
+        taken.append(resolved(schemas, payload["$ref"])["properties"].keys())
+    assert taken == [{"a"}, {"b"}]
+    assert resolved(schemas, "#/components/schemas/BatchSubmission")["properties"]["jobs"]["items"]
+
+
+def test_a_payload_may_not_be_called_as_what_stands_for_other_jobs_results() -> None:
+    with pytest.raises(KindError, match="Reference: a name of the API's own"):
+        described_with(payload_named("Reference", "one", "a"))
+
+
+def resolved(components: Mapping[str, Any], reference: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = components["schemas"][reference.rpartition("/")[2]]
+    return found
