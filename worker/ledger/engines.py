@@ -20,6 +20,7 @@ class Ledger:
     def __init__(self, write: Engine, read: Engine) -> None:
         self._write = write
         self._read = read
+        self._glance = write.execution_options(isolation_level="AUTOCOMMIT")  # the same pool
 
     @classmethod
     def open(cls, settings: Settings, role: str) -> "Ledger":
@@ -37,6 +38,15 @@ class Ledger:
     def write(self) -> Iterator[Connection]:
         """A transaction on the writing server: committed at the end, rolled back by an exception."""
         with self._write.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """A connection to the writing server for reading without a transaction: each statement for itself.
+
+        BEGIN and COMMIT are two round trips more, which for a statement by id are most of its time.
+        """
+        with self._glance.connect() as connection:
             yield connection
 
     @contextmanager
