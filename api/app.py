@@ -128,6 +128,8 @@ def _resources(deps: Deps) -> Mapping[str, object]:
             settings=settings,
             enqueuer=enqueuer,
             ledger=ledger,
+            publisher=deps.publisher,
+            short=[kind.name for kind in deps.catalog.values() if kind.short],
             follower=batch_follower,
             metrics=deps.metrics,
             live_jobs=deps.live_jobs,
