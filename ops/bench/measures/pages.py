@@ -1,8 +1,8 @@
 """The article's pages, fetched over the API: a hundred of 0 to 2 seconds, and a thousand of 2 on one worker.
 
-The hundred are submitted one by one, each by a thread that waits for its result, and as one batch; the time runs
-until the client knows that all are there. One page takes 2.0 seconds, so nobody is quicker. The thousand are one
-batch; told is what the worker's process holds at most meanwhile.
+The hundred are submitted one by one, each by a thread that waits for its result, and as one batch; the time
+runs until the client knows that all are there. One page takes 2.0 seconds, so nobody is quicker. The thousand
+are one batch; told is what the worker's process holds at most meanwhile.
 """
 
 import time
