@@ -40,7 +40,7 @@ class JobReader:
 
     def look(self, job_id: UUID, client_id: UUID | None) -> Job:
         """The same past what is kept: of what ended a moment ago nothing is; raises as `read`."""
-        with self._ledger.glance() as connection:
+        with self._ledger.write_at_once() as connection:
             return read_job(connection, job_id, client_id)
 
 

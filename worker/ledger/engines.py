@@ -20,7 +20,6 @@ class Ledger:
     def __init__(self, write: Engine, read: Engine) -> None:
         self._write = write
         self._read = read
-        self._glance = write.execution_options(isolation_level="AUTOCOMMIT")  # the same pool
 
     @classmethod
     def open(cls, settings: Settings, role: str) -> "Ledger":
@@ -41,13 +40,19 @@ class Ledger:
             yield connection
 
     @contextmanager
-    def glance(self) -> Iterator[Connection]:
-        """A connection to the writing server for reading without a transaction: each statement for itself.
+    def write_at_once(self) -> Iterator[Connection]:
+        """For one statement: each is a transaction of its own, and nothing is sent before it and after it.
 
-        BEGIN and COMMIT are two round trips more, which for a statement by id are most of its time.
+        Not by SQLAlchemy's level AUTOCOMMIT, which asks the server for the usual level at the end.
         """
-        with self._glance.connect() as connection:
-            yield connection
+        with self._write.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.autocommit = True
+            try:
+                yield connection
+            finally:
+                if not driver.closed:
+                    driver.autocommit = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

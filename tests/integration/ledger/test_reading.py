@@ -140,11 +140,11 @@ def test_a_finished_job_shows_its_result(connection: Connection) -> None:
     assert stored["finished_at"] >= stored["started_at"]
 
 
-def test_a_glance_begins_no_transaction_and_leaves_none_to_the_next(database_url: str) -> None:
+def test_what_reads_at_once_begins_no_transaction_and_the_next_begins_one(database_url: str) -> None:
     settings = Settings(database_url=database_url, database_pool_size=1, database_pool_overflow=0)
     ledger = Ledger.open(settings, "tests")
     when = text("SELECT now()")  # when the transaction began
-    with ledger.glance() as connection:
+    with ledger.write_at_once() as connection:
         assert connection.execute(when).scalar_one() < connection.execute(when).scalar_one()
     with ledger.write() as connection:
         assert connection.execute(when).scalar_one() == connection.execute(when).scalar_one()
