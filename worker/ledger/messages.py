@@ -82,10 +82,12 @@ def forget_all(connection: Connection) -> int:
         How many jobs were published and not claimed.
     """
     lost = 0
-    while ids := connection.execute(_PUBLISHED, {"limit": _SLICE}).scalars().all():
+    while True:
+        ids = connection.execute(_PUBLISHED, {"limit": _SLICE}).scalars().all()
         unpublish(connection, ids)
         lost += len(ids)
-    return lost
+        if len(ids) < _SLICE:  # others go on publishing
+            return lost
 
 
 # Not locked here: who holds a lock may be a claim that is being refused, and `unpublish` waits for it.
