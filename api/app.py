@@ -101,8 +101,9 @@ def _resources(deps: Deps) -> Mapping[str, object]:
     settings, ledger, storage = deps.settings, deps.ledger, deps.storage
     connections = settings.database_pool_size + settings.database_pool_overflow
     turns = Turns(max(1, connections // 2))
-    follower = Follower(JobReader(ledger, deps.cache).read, deps.waiters, deps.metrics, turns)
-    batch_follower = Follower(BatchReader(ledger).read, deps.waiters, deps.metrics, turns)
+    reader, batch_reader = JobReader(ledger, deps.cache), BatchReader(ledger)
+    follower = Follower(reader.read, reader.look, deps.waiters, deps.metrics, turns)
+    batch_follower = Follower(batch_reader.read, batch_reader.read, deps.waiters, deps.metrics, turns)
     queues = QueueReader(ledger, queue_names(deps.catalog), settings.lease)
     enqueuer = Enqueuer(deps.catalog, plain_http=settings.callback_http)
     largest_schedule = min(settings.api_max_body, LARGEST)
@@ -127,6 +128,8 @@ def _resources(deps: Deps) -> Mapping[str, object]:
             settings=settings,
             enqueuer=enqueuer,
             ledger=ledger,
+            publisher=deps.publisher,
+            short=[kind.name for kind in deps.catalog.values() if kind.short],
             follower=batch_follower,
             metrics=deps.metrics,
             live_jobs=deps.live_jobs,

@@ -23,7 +23,7 @@ class BatchReader:
 
     def read(self, batch_id: UUID, client_id: UUID | None) -> Batch:
         """The batch as it is now (None: any client's), with its jobs counted; raises as `find_batch`."""
-        with self._ledger.write() as connection:
+        with self._ledger.write_at_once() as connection:
             row = find_batch(connection, batch_id, client_id)
             counts = batches.counts(connection, batch_id)
             return Batch.of_row(

@@ -23,13 +23,15 @@ class Ending(Protocol):
 
 E = TypeVar("E", bound=Ending)
 
+Read = Callable[[UUID, UUID | None], E]  # what an id stands for now, for a client (None: for any)
+
 
 class Follower(Generic[E]):
     """Reads one sort of what ends. No connection is held while somebody waits.
 
     Args:
-        read: what an id stands for now, for a client (None: for any); raises `Problem`, 404, where that has
-            none.
+        read: raises `Problem`, 404, where the client has none.
+        look: the same, of what has just ended.
         waiters: learn of ends.
         metrics: count those who wait.
         turns: in which those who wait read. Thousands may come or be woken at once; they stand in line
@@ -38,10 +40,11 @@ class Follower(Generic[E]):
     """
 
     def __init__(
-        self, read: Callable[[UUID, UUID | None], E], waiters: Waiters, metrics: Metrics, turns: Turns
+        self, read: Read[E], look: Read[E], waiters: Waiters, metrics: Metrics, turns: Turns
     ) -> None:
         self.waiters = waiters
         self._read = read
+        self._look = look
         self._metrics = metrics
         self._turns = turns
 
@@ -50,7 +53,7 @@ class Follower(Generic[E]):
         if not seconds:
             return self._read(id_, client_id)
         with self.waiters.expect(id_) as ended:
-            found = self._read_in_turn(id_, client_id)
+            found = self._in_turn(self._read, id_, client_id)
             return found if found.ended else self._read_after(ended, seconds, id_, client_id)
 
     def follow_accepted(self, accepted: E, ended: Event, seconds: int, id_: UUID, client_id: UUID) -> E:
@@ -67,7 +70,7 @@ class Follower(Generic[E]):
     def _read_after(self, ended: Event, seconds: int, id_: UUID, client_id: UUID | None) -> E:
         with self._metrics.waiters.track_inprogress():
             ended.wait(seconds)
-        return self._read_in_turn(id_, client_id)
+        return self._in_turn(self._look, id_, client_id)
 
-    def _read_in_turn(self, id_: UUID, client_id: UUID | None) -> E:
-        return self._turns.take((id_, client_id), lambda: self._read(id_, client_id))
+    def _in_turn(self, read: Read[E], id_: UUID, client_id: UUID | None) -> E:
+        return self._turns.take((id_, client_id), lambda: read(id_, client_id))

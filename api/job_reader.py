@@ -31,15 +31,16 @@ class JobReader:
             Problem: 404, this client has no such job.
         """
         if client_id is None:  # what is kept is kept for its client
-            return self._look(job_id, client_id)
+            return self.look(job_id, client_id)
         kept = self._cache.get(job_id, client_id)
         if kept is None:
-            kept = self._look(job_id, client_id)
+            kept = self.look(job_id, client_id)
             self._cache.put(kept, client_id)
         return kept
 
-    def _look(self, job_id: UUID, client_id: UUID | None) -> Job:
-        with self._ledger.write() as connection:
+    def look(self, job_id: UUID, client_id: UUID | None) -> Job:
+        """The same past what is kept: of what ended a moment ago nothing is; raises as `read`."""
+        with self._ledger.write_at_once() as connection:
             return read_job(connection, job_id, client_id)
 
 

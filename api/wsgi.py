@@ -118,7 +118,7 @@ class Api:
         )
 
     def _ended(self, ids: Collection[UUID]) -> Collection[UUID]:
-        with self._ledger.write() as connection:
+        with self._ledger.write_at_once() as connection:
             return jobs.ended_among(connection, ids) | batches.ended_among(connection, ids)
 
     def _counted(self) -> Mapping[UUID, int]:

@@ -29,6 +29,7 @@ from worker.contract import KindError
 from worker.contract.queues import QUEUES
 from worker.enqueue import Enqueuer
 from worker.ledger.engines import Ledger
+from worker.notices import Notices
 from worker.pulse import Page, Pulse, serve
 from worker.settings import Settings, SettingsError
 
@@ -96,7 +97,7 @@ class Beat:
         timed: list[Part] = [
             Files(files, ledger),
             Firing(enqueuer, ledger, metrics, catalog.of_operators(kinds)),
-            FollowUps(ledger, enqueuer, metrics),
+            FollowUps(ledger, enqueuer, metrics, Notices(settings.broker_url or "")),
             Due(ledger, metrics),
             Rescue(ledger, settings, metrics),
             Observation(ledger, QUEUES.values(), settings, metrics),

@@ -18,7 +18,7 @@ def fair_size(jobs: int, queue: Queue, workers: int) -> int:
     """How many of these jobs a bundle may hold, so that each worker gets as many as it can take at once.
 
     Args:
-        jobs: that are published together.
+        jobs: that they share: what is published now, and what waits in the broker.
         queue: in which they wait; its row says how many messages one worker takes.
         workers: that consume it; none counts as one, which may come.
     """

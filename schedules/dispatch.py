@@ -5,21 +5,21 @@ recovery from a flush are quick. Several beats share the work lane by lane, for 
 its order; between them they may fill a queue a little beyond its room, which does no harm.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from uuid import uuid4
 
-from schedules.bundling import SIZE, bundled, fair_size
+from schedules.bundling import bundled, fair_size
 from schedules.mark import Mark
 from schedules.metrics import Metrics
 from worker.broker import Broker, BrokerDown
-from worker.contract.queues import ISOLATION, QUEUES
+from worker.contract.queues import ISOLATION, QUEUES, Queue
 from worker.contract.states import State
 from worker.ledger import dispatches, jobs, leases, messages, transitions
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
-from worker.ledger.records import Message
+from worker.ledger.records import Bundle, Message
 
-BATCH = 500  # of one queue in one round, so that none keeps the others waiting
+BATCH = 2000  # of one queue in one round, so that none keeps the others waiting
 
 
 class Due:
@@ -55,13 +55,12 @@ class Due:
 class Dispatch:
     """The part that publishes queued jobs, by priority and age, while their queue has room.
 
-    A backlog of short jobs is published in bundles. The broker counts messages, and the ledger what it
-    believes to be published; the jobs that the broker holds are no more than either tells.
+    A backlog of short jobs is published in bundles, each of which is one message to the broker.
 
     Args:
         ledger: where the jobs are.
         broker: where their messages go.
-        depth: jobs of one queue that the broker should hold.
+        depth: messages of one queue that the broker should hold.
         metrics: counts what was published.
         short: names of the kinds whose jobs may be bundled.
     """
@@ -78,6 +77,7 @@ class Dispatch:
         self._depth = depth
         self._metrics = metrics
         self._short = frozenset(short)
+        self._carried: dict[str, float] = {}  # jobs that a message carried lately, by lane
 
     def run(self, todo: Agenda) -> bool:
         """Publish a batch of each queue."""
@@ -86,33 +86,37 @@ class Dispatch:
         with self._ledger.write() as connection:
             open_lanes = messages.publishable_lanes(connection)
             workers = leases.consumers(connection) if self._short else {}
-            believed = messages.published_in(connection, {queue for queue, _ in open_lanes}, self._depth)
         lanes = {(queue, alone): ISOLATION.name if alone else queue for queue, alone in open_lanes}
         depths = self._broker.depths(set(lanes.values()))
         self._mark.look()  # after the depths: room that a loss made is for what was lost, not for the younger
         more = False
         for (queue, alone), lane in lanes.items():
-            held = depths[lane] if alone else self._held(depths[lane], believed[queue])
-            room = max(0, self._depth - held)
-            published = self._publish(lane, queue, min(room, BATCH), workers, alone=alone)
-            self._metrics.dispatched.labels(lane).inc(published)
-            depths[lane] += published
-            more |= published == BATCH < room
+            room = self._depth - depths[lane]
+            taken = self._take(lane, queue, self._limit(lane, room), alone=alone)
+            carriers = self._bundled(taken, depths[lane], QUEUES.get(queue), workers.get(queue, 0))
+            if carriers:
+                self._send(taken, carriers)
+                self._carried[lane] = len(taken) / len(carriers)
+            self._metrics.dispatched.labels(lane).inc(len(taken))
+            depths[lane] += len(carriers)
+            more |= len(taken) == BATCH and len(carriers) < room
         return more
 
-    def _held(self, messages: int, believed: int) -> int:
-        """How many jobs the broker holds, where any of its messages may be a bundle."""
-        return max(messages, min(believed, messages * SIZE)) if self._short else messages
+    def _limit(self, lane: str, room: int) -> int:
+        """How many jobs to take for so much room: where the last ones were bundled, the next will be."""
+        return max(0, min(int(room * self._carried.get(lane, 1.0)), BATCH))
 
-    def _publish(self, lane: str, queue: str, limit: int, workers: Mapping[str, int], *, alone: bool) -> int:
-        # Committed first: a message that arrives before its mark would be published twice.
-        taken = self._take(lane, queue, limit, alone=alone) if limit else []
-        if taken:
-            size = fair_size(len(taken), QUEUES[queue], workers.get(queue, 0)) if queue in QUEUES else 0
-            self._send(taken, size)
-        return len(taken)
+    def _bundled(
+        self, taken: Sequence[Message], waiting: int, queue: Queue | None, workers: int
+    ) -> list[Message | Bundle]:
+        """The messages for what was taken: what waits in the broker already is for everybody to take too."""
+        size = fair_size(waiting + len(taken), queue, workers) if queue else 0
+        return bundled(taken, self._short, size)
 
     def _take(self, lane: str, queue: str, limit: int, *, alone: bool) -> list[Message]:
+        # Committed first: a message that arrives before its mark would be published twice.
+        if not limit:
+            return []
         with self._ledger.write() as connection:
             if not dispatches.begin(connection, self._id, lane):
                 return []
@@ -121,9 +125,9 @@ class Dispatch:
                 dispatches.end(connection, self._id)
         return taken
 
-    def _send(self, taken: Sequence[Message], size: int) -> None:
+    def _send(self, taken: Sequence[Message], carriers: Sequence[Message | Bundle]) -> None:
         try:
-            self._broker.publish(bundled(taken, self._short, size))
+            self._broker.publish(carriers)
         except BrokerDown:
             with self._ledger.write() as connection:
                 messages.unpublish(connection, [message.job_id for message in taken])

@@ -13,6 +13,7 @@ from worker.ledger import batches, followups, jobs
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
 from worker.ledger.followups import Taken
+from worker.notices import Notices
 
 BATCH = 500
 CALLBACK = "webhook.deliver"  # the kind that tells a client
@@ -23,10 +24,11 @@ class FollowUps:
 
     name = "follow-ups"
 
-    def __init__(self, ledger: Ledger, enqueuer: Enqueuer, metrics: Metrics) -> None:
+    def __init__(self, ledger: Ledger, enqueuer: Enqueuer, metrics: Metrics, notices: Notices) -> None:
         self._ledger = ledger
         self._enqueuer = enqueuer
         self._metrics = metrics
+        self._notices = notices
 
     def run(self, todo: Agenda) -> bool:
         """Settle a batch of them."""
@@ -34,14 +36,16 @@ class FollowUps:
             return False
         with self._ledger.write() as connection:
             taken = followups.take(connection, BATCH)
-            failed = self._settle(connection, taken)
+            failed, finished = self._settle(connection, taken)
             kinds = jobs.kinds_of(connection, failed)
+        if failed or finished:
+            self._notices.ended(failed + finished)
         self._metrics.finished(kinds, State.FAILED)
         self._metrics.followed_up.inc(taken.count)
         return taken.count == BATCH
 
-    def _settle(self, connection: Connection, taken: Taken) -> list[UUID]:
-        """Returns the jobs that fail with those that ended."""
+    def _settle(self, connection: Connection, taken: Taken) -> tuple[list[UUID], list[UUID]]:
+        """Returns the jobs that fail with those that ended, and the batches that are over."""
         ended = taken.ended
         followups.release(connection, [job.id for job in ended if job.state is State.SUCCEEDED])
         failed = followups.fail_dependents(connection, _reasons(taken))
@@ -49,13 +53,16 @@ class FollowUps:
             if job.callback is not None and job.tell:
                 about = {"job": job.id, "finished_at": job.finished_at}
                 self._tell(connection, job.client_id, about, job.request_id)
-        self._finish_batches(connection, {job.batch_id for job in ended if job.batch_id is not None})
-        return failed
+        return failed, self._finish_batches(
+            connection, {job.batch_id for job in ended if job.batch_id is not None}
+        )
 
-    def _finish_batches(self, connection: Connection, ids: Iterable[UUID]) -> None:
-        for batch in batches.finish(connection, sorted(ids)):
+    def _finish_batches(self, connection: Connection, ids: Iterable[UUID]) -> list[UUID]:
+        finished = batches.finish(connection, sorted(ids))
+        for batch in finished:
             if batch["callback"] is not None:
                 self._tell(connection, batch["client_id"], {"batch": batch["id"]}, None)
+        return [batch["id"] for batch in finished]
 
     def _tell(
         self, connection: Connection, client_id: UUID, about: Mapping[str, object], request_id: str | None

@@ -5,6 +5,7 @@ of its own, beside the first, so that a broker that does not answer keeps no sch
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -13,6 +14,9 @@ from schedules.outage import Outage
 from worker.ledger import agenda
 from worker.ledger.agenda import Agenda
 from worker.ledger.engines import Ledger
+
+_SOON = 0.05  # seconds between two rounds while jobs end from whose end something follows
+_WHILE = 2.0  # seconds for which that counts as going on
 
 
 class Part(Protocol):
@@ -33,7 +37,8 @@ class Round:
         name: what metrics call it.
         parts: what to run, in this order.
         ledger: where the agenda is.
-        tick: seconds between two rounds when nothing is left to do.
+        tick: seconds between two rounds when nothing is left to do; shorter while followed jobs end, for the
+            rest of a batch, or the next job of a chain, is near.
         metrics: counts failures and times rounds.
     """
 
@@ -45,6 +50,7 @@ class Round:
         self._ledger = ledger
         self._outage = Outage(f"ledger ({name} round)")
         self._tick = tick
+        self._lively_until = float("-inf")
         self._metrics = metrics
 
     def run(self) -> float:
@@ -59,7 +65,13 @@ class Round:
             self._outage.over()
             more = [self._run(part, outage, todo) for part, outage in self._parts]
         self._metrics.last.labels(self._name).set_to_current_time()
-        return 0.0 if any(more) else self._tick
+        return 0.0 if any(more) else self._rest(todo)
+
+    def _rest(self, todo: Agenda) -> float:
+        now = time.monotonic()
+        if todo.ended:
+            self._lively_until = now + _WHILE
+        return min(self._tick, _SOON) if now < self._lively_until else self._tick
 
     def _run(self, part: Part, outage: Outage, todo: Agenda) -> bool:
         if outage.resting:

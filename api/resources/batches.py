@@ -27,9 +27,10 @@ from api.metrics import Metrics
 from api.preferences import applied, preferred_wait
 from api.queries import query
 from api.representations import AcceptedBatch, Batch, batch_path
+from api.resources.jobs import Publishing
 from worker.contract.scopes import Scope
 from worker.contract.states import FINAL
-from worker.enqueue import Enqueuer, Refused, RefusedJobs, Standing, accept
+from worker.enqueue import Enqueuer, Refused, RefusedJobs, Standing, accept, message_of
 from worker.ledger import batches, transitions
 from worker.ledger.batches import NewBatch
 from worker.ledger.clients import Client
@@ -39,6 +40,7 @@ from worker.ledger.records import Accepted, NewJob
 from worker.settings import Settings
 
 _SLICE = 500  # jobs that one transaction cancels
+_FEW = 200  # jobs of a batch that this process publishes itself: more would keep its other requests waiting
 
 _BATCHES = msgspec.json.Decoder(BatchSubmission)
 
@@ -50,6 +52,8 @@ class Batches:
         settings: for the limits.
         enqueuer: validates.
         ledger: accepts, and lists.
+        publisher: publishes a small batch behind the answer.
+        short: kinds whose jobs are left to the beat, which bundles them.
         follower: waits.
         metrics: counts.
         live_jobs: caps what a client has at once.
@@ -61,6 +65,8 @@ class Batches:
         settings: Settings,
         enqueuer: Enqueuer,
         ledger: Ledger,
+        publisher: Publishing,
+        short: Collection[str],
         follower: Follower[Batch],
         metrics: Metrics,
         live_jobs: Cap,
@@ -68,13 +74,15 @@ class Batches:
         self._settings = settings
         self._enqueuer = enqueuer
         self._ledger = ledger
+        self._publisher = publisher
+        self._short = frozenset(short)
         self._lister = BatchLister(ledger)
         self._follower = follower
         self._metrics = metrics
         self._live_jobs = live_jobs
 
     def on_post(self, req: Request, resp: Response) -> None:
-        """Accept all jobs of a batch in one transaction, or none; the beat dispatches them."""
+        """Accept all jobs of a batch in one transaction, or none."""
         body, wish = self._read(req)
         with numbered(body, wish.jobs) if media_type(req) == NDJSON else nullcontext():
             self._submit(req, resp, body, wish)
@@ -100,7 +108,7 @@ class Batches:
         )
         # Expected before the commit: it could end before this request looks again.
         with self._follower.waiters.expect(batch.id) if seconds else nullcontext() as ended:
-            accepted = self._accept(batch, prepared.jobs, key)
+            accepted = self._accept(batch, self._reserved(prepared.jobs), key)
             if isinstance(accepted, UUID):
                 shown = self._earlier(accepted, prepared, client, seconds)
             else:
@@ -135,6 +143,16 @@ class Batches:
             raise too_many(len(jobs))
         return body, BatchSubmission(jobs=jobs)
 
+    def _reserved(self, jobs: list[NewJob]) -> list[NewJob]:
+        """The same, with a mark where this process is to publish them; the beat dispatches the others."""
+        if len(jobs) > _FEW:
+            return jobs
+        return [msgspec.structs.replace(job, published=self._reserve(job)) for job in jobs]
+
+    def _reserve(self, job: NewJob) -> bool:
+        waits = job.scheduled_at is not None or bool(job.after)
+        return not waits and job.kind not in self._short and self._publisher.reserve(job.queue)
+
     def _accept(
         self, batch: NewBatch, jobs: list[NewJob], key: IdempotencyKey | None
     ) -> Mapping[UUID, Accepted] | UUID:
@@ -156,6 +174,9 @@ class Batches:
                 if job.id in standing.holders
             }
         else:
+            for job in jobs:
+                if job.published:
+                    self._publisher.publish(message_of(job))
             for kind, count in Counter(job.kind for job in jobs).items():
                 self._metrics.accepted.labels(kind).inc(count)
             return accepted

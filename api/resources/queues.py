@@ -21,6 +21,7 @@ from worker.ledger.clients import Client
 from worker.ledger.engines import Ledger
 
 MOST = 10_000  # jobs that one request purges
+_REFUSED = 100_000  # jobs that a resumption has published again: bundles for the usual depth of the broker
 _SLICE = 1_000  # jobs that one transaction changes
 _LONGEST = 4 * 1024  # bytes of what a purge asks for
 
@@ -127,7 +128,7 @@ class ResumeQueue:
         """Only now that every claim sees the queue resumed. What is not reached is reconcile's business."""
         with self._ledger.write() as connection:
             until = queues.moment(connection)
-        for _ in range(MOST // _SLICE):
+        for _ in range(_REFUSED // _SLICE):
             with self._ledger.write() as connection:
                 if messages.forget_queue(connection, name, until, _SLICE) < _SLICE:
                     return

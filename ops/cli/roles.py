@@ -5,6 +5,7 @@ that its signals and its exit status are its own.
 """
 
 import os
+import resource
 import sys
 from importlib.resources import files
 from importlib.util import find_spec
@@ -18,6 +19,10 @@ from worker.contract.queues import ISOLATION, POOLS, QUEUES, Queue
 from worker.settings import Settings
 
 _OFFLINE = 600  # seconds for which Flower shows a worker that is gone: the next one has another name
+
+# Files that a worker may have open: its own, and for each job a connection, what it writes, and two to spare.
+_OWN_FILES = 1024
+_JOBS_FILES = 4
 
 
 @click.command()
@@ -44,11 +49,13 @@ def worker(queues: tuple[str, ...], concurrency: int | None, pool: str | None) -
     _check_definitions(settings)
     row = QUEUES[queues[0]]
     kind_of_pool = _pool(queues, pool, settings)
+    slots = concurrency or settings.worker_concurrency or row.concurrency
+    _allow_files(_OWN_FILES + _JOBS_FILES * slots)
     words = [
         *("-A", "worker.celery", "worker"),
         *("--queues", ",".join(queues)),
         *("--pool", kind_of_pool),
-        *("--concurrency", str(concurrency or settings.worker_concurrency or row.concurrency)),
+        *("--concurrency", str(slots)),
         # A name of its own: remote control reaches a worker by it, and on RabbitMQ only one can have it.
         *("--hostname", f"{queues[0]}@%h-{os.getpid()}"),
         # Workers learn of each other from the ledger: gossip and mingling only delay the start.
@@ -109,6 +116,14 @@ def _prefetch(row: Queue, settings: Settings) -> list[str]:
         # With real acknowledgements the messages of running jobs count too.
         return ["--prefetch-multiplier", str(row.prefetch + 1)]
     return ["--prefetch-multiplier", str(row.prefetch)] if row.prefetch else ["--disable-prefetch"]
+
+
+def _allow_files(wanted: int) -> None:
+    """Have so many, or as many as the system lets this process have; it often begins with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _require_servers(settings: Settings) -> None:

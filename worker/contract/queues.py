@@ -23,7 +23,7 @@ class Queue(msgspec.Struct, frozen=True):
 
 
 EMAIL = Queue("email", "threads", 8, 2, deadline=60, grace=20)  # waits for mail servers
-WEB = Queue("web", "threads", 256, 1, deadline=60, grace=15)  # waits for web servers, hundreds at once
+WEB = Queue("web", "threads", 1024, 1, deadline=60, grace=15)  # waits for web servers, a thousand at once
 REPORT = Queue("report", "prefork", 2, 0, deadline=300, grace=30, objective=300)  # burns processor and memory
 DATABASE = Queue("database", "prefork", 2, 0, deadline=300, grace=30, objective=300)  # long statements
 WEBHOOK = Queue("webhook", "threads", 16, 2, deadline=30, grace=15)  # waits for clients' servers

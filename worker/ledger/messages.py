@@ -68,8 +68,11 @@ def unpublish(connection: Connection, ids: Sequence[UUID]) -> None:
 
 # What somebody holds a lock on is being claimed, or was not sent yet.
 _PUBLISHED = text("""
-    SELECT id FROM jobs WHERE state = 'queued' AND published_at IS NOT NULL FOR UPDATE SKIP LOCKED
+    SELECT id FROM jobs WHERE state = 'queued' AND published_at IS NOT NULL
+    ORDER BY queue, published_at LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
+
+_SLICE = 10_000  # jobs in one statement, whose time is limited
 
 
 def forget_all(connection: Connection) -> int:
@@ -78,9 +81,13 @@ def forget_all(connection: Connection) -> int:
     Returns:
         How many jobs were published and not claimed.
     """
-    ids = connection.execute(_PUBLISHED).scalars().all()
-    unpublish(connection, ids)
-    return len(ids)
+    lost = 0
+    while True:
+        ids = connection.execute(_PUBLISHED, {"limit": _SLICE}).scalars().all()
+        unpublish(connection, ids)
+        lost += len(ids)
+        if len(ids) < _SLICE:  # others go on publishing
+            return lost
 
 
 # Not locked here: who holds a lock may be a claim that is being refused, and `unpublish` waits for it.
@@ -130,21 +137,6 @@ _OPEN = text("""
 def publishable_lanes(connection: Connection) -> list[tuple[str, bool]]:
     """(queue, alone) of every unpublished queued job whose queue is not paused."""
     return [(row.queue, row.wants_alone) for row in connection.execute(_OPEN)]
-
-
-_PUBLISHED_IN = text("""
-    SELECT name, (
-        SELECT count(*) FROM (
-            SELECT FROM jobs WHERE state = 'queued' AND published_at IS NOT NULL AND queue = name
-            LIMIT :limit) published) AS jobs
-    FROM unnest(CAST(:queues AS text[])) AS wanted (name)
-""")
-
-
-def published_in(connection: Connection, queues: Collection[str], limit: int) -> dict[str, int]:
-    """How many jobs of each queue are published and not claimed, counted up to a limit."""
-    rows = connection.execute(_PUBLISHED_IN, {"queues": list(queues), "limit": limit})
-    return {row.name: row.jobs for row in rows}
 
 
 # The wait before one job is published again doubles with every publication, so that a job that no worker

@@ -17,6 +17,7 @@ from loguru import logger
 from worker.ledger.engines import Ledger
 from worker.runtime.attempt import Attempt
 from worker.runtime.courier import Courier
+from worker.runtime.lineup import Lineup
 
 _ROUND = 0.25  # seconds between two looks
 _PATIENCE = 2.0  # seconds that the ledger gets to learn why a process ends
@@ -41,6 +42,7 @@ class Attendant:
         self._alarm = alarm or _alarm
         self._courier = Courier(ledger, worker)
         self._running: dict[UUID, Attempt] = {}  # by claim token
+        self._in_time = Lineup()  # of these, those whose deadline has not come
         self._first: Attempt | None = None  # whose deadline the alarm is set for
         self._changed = threading.Condition()
         self._started = False
@@ -50,6 +52,7 @@ class Attendant:
         """Watch an attempt while its handler runs, and not a moment longer."""
         with self._changed:
             self._running[attempt.job.token] = attempt
+            self._in_time.add(attempt)
             if self._first is None or attempt.remaining() < self._first.remaining():
                 self._set_alarm()
             self._start()
@@ -61,6 +64,7 @@ class Attendant:
             # that it is over. So a process is never killed while an outcome is on its way.
             with self._changed:
                 del self._running[attempt.job.token]
+                self._in_time.remove(attempt)
                 if attempt is self._first or not self._running:
                     self._set_alarm()
 
@@ -91,6 +95,7 @@ class Attendant:
             late = [a for a in self._running.values() if not a.overrun and a.remaining() == 0]
             for attempt in late:
                 attempt.overrun = True
+                self._in_time.remove(attempt)
                 attempt.unwanted_since = attempt.unwanted_since or time.monotonic()
                 attempt.bundle.break_off()
                 logger.warning("deadline_exceeded", job=attempt.job_id, kind=attempt.kind)
@@ -105,8 +110,7 @@ class Attendant:
 
         C code that keeps the interpreter's lock, or a greenlet that never yields, stops the attendant too.
         """
-        in_time = [attempt for attempt in self._running.values() if not attempt.overrun]
-        self._first = min(in_time, key=Attempt.remaining, default=None)
+        self._first = self._in_time.first()
         left = self._first.remaining() if self._first else 0.0
         self._alarm(left + _FROZEN if self._running else 0.0)
 

@@ -20,8 +20,8 @@ from worker.ledger import transitions
 from worker.ledger.artifacts import record_artifacts
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Claim, ClaimedJob, Outcome
+from worker.notices import Notices
 from worker.runtime import native
-from worker.runtime.notice import Notices
 
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between two tries while the ledger is away
 

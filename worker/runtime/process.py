@@ -18,6 +18,7 @@ from worker.catalog import Catalog
 from worker.contract.queues import QUEUES
 from worker.ledger.engines import Ledger
 from worker.message import jobs_in
+from worker.notices import Notices
 from worker.pulse import Pulse
 from worker.runtime import forking, native, orphans
 from worker.runtime.attendant import Attendant
@@ -26,7 +27,6 @@ from worker.runtime.checkpoints import Checkpoints
 from worker.runtime.combiner import Combiner
 from worker.runtime.lease import LeaseKeeper
 from worker.runtime.metrics import Metrics
-from worker.runtime.notice import Notices
 from worker.runtime.runner import Incarnation, Runner
 from worker.runtime.shutdown import Stopper
 from worker.runtime.watchdog import Watchdog

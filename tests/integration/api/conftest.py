@@ -25,6 +25,7 @@ from worker.contract import Rights, Scopes
 from worker.enqueue import Enqueuer
 from worker.ledger import agenda, batches, clients, jobs, transitions
 from worker.ledger.engines import Ledger
+from worker.notices import Notices
 from worker.settings import Settings
 from worker.storage import Storage
 
@@ -178,7 +179,7 @@ def tomorrow() -> str:
 @pytest.fixture
 def settle(ledger: Ledger, deps: Deps) -> Settle:
     """What a beat does about jobs that ended."""
-    follow_ups = FollowUps(ledger, Enqueuer(deps.catalog), BeatMetrics())
+    follow_ups = FollowUps(ledger, Enqueuer(deps.catalog), BeatMetrics(), Notices("amqp://127.0.0.1:1//"))
 
     def run() -> None:
         with ledger.write() as connection:

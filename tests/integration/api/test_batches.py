@@ -16,7 +16,8 @@ from sqlalchemy import Connection, text
 from api.app import Deps, create_app
 from tests.awaiting import eventually
 from tests.integration.api.conftest import NewCaller
-from tests.integration.api.fakes import Caller, FakeWorker, unknown_id
+from tests.integration.api.fakes import Caller, FakePublisher, FakeWorker, unknown_id
+from tests.unit.api.kinds import CATALOG
 from worker import catalog
 from worker.contract import Rights, Scopes
 from worker.contract.states import State
@@ -60,6 +61,50 @@ def test_all_jobs_of_a_batch_are_accepted_together(caller: Caller) -> None:
     assert (first["priority"], second["priority"]) == ("normal", "high")
     assert first["batch_id"] == second["batch_id"] == batch["id"]
     assert first["links"]["batch"] == f"/v1/batches/{batch['id']}"
+
+
+def marked(ledger: Ledger, batch: Mapping[str, Any]) -> list[str]:
+    """Which of its jobs count as published."""
+    with ledger.write() as connection:
+        query = text("SELECT id FROM jobs WHERE batch_id = :id AND published_at IS NOT NULL ORDER BY id")
+        return [str(job_id) for job_id in connection.execute(query, {"id": batch["id"]}).scalars()]
+
+
+def test_a_small_batch_is_published_after_its_commit_but_for_what_has_to_wait(
+    caller: Caller, publisher: FakePublisher, ledger: Ledger
+) -> None:
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    first = HELLO | {"name": "first"}
+    batch = accepted(caller, first, HELLO | {"after": ["first"]}, HELLO | {"scheduled_at": later}, HELLO)
+
+    sent = [str(message.job_id) for message in publisher.published]
+    assert sent == [batch["job_ids"][place] for place in (0, 3)]
+    assert marked(ledger, batch) == sent
+
+
+def test_jobs_of_a_batch_without_room_in_the_broker_are_left_to_dispatch(
+    caller: Caller, publisher: FakePublisher, ledger: Ledger
+) -> None:
+    publisher.room = False
+    assert marked(ledger, accepted(caller)) == []
+    assert publisher.published == []
+
+
+def test_a_large_batch_is_left_to_dispatch(
+    caller: Caller, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.resources.batches._FEW", 2)
+    assert len(marked(ledger, accepted(caller, *[HELLO] * 2))) == 2
+    assert marked(ledger, accepted(caller, *[HELLO] * 3)) == []
+
+
+def test_short_jobs_of_a_batch_are_left_to_dispatch_which_bundles_them(
+    deps: Deps, caller: Caller, ledger: Ledger
+) -> None:
+    brief = replace(CATALOG["test.idle"], short=True)
+    http = TestClient(create_app(replace(deps, catalog={**CATALOG, brief.name: brief})))
+    batch = accepted(Caller(http, caller.client, caller.key), HELLO, {"kind": brief.name})
+    assert marked(ledger, batch) == batch["job_ids"][:1]
 
 
 def test_an_operator_reads_and_cancels_the_batch_of_another(

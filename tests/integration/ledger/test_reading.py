@@ -2,14 +2,16 @@
 
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from tests.integration.ledger.situations import CLIENT, IN_STATE, claimed, enqueue, finish, row
 from worker.contract.states import Priority, State
 from worker.ledger import artifacts, idempotency, jobs, transitions
+from worker.ledger.engines import Ledger
 from worker.ledger.ids import new_id
 from worker.ledger.jobs import JobFilter
 from worker.ledger.records import Artifact
+from worker.settings import Settings
 
 EVERY = JobFilter(client_id=CLIENT)
 STRANGER = UUID(int=66)
@@ -136,3 +138,14 @@ def test_a_finished_job_shows_its_result(connection: Connection) -> None:
     stored = row(connection, job_id)
     assert (stored["result"], stored["progress"]) == ({"rows": 2}, {"done": 1})
     assert stored["finished_at"] >= stored["started_at"]
+
+
+def test_what_reads_at_once_begins_no_transaction_and_the_next_begins_one(database_url: str) -> None:
+    settings = Settings(database_url=database_url, database_pool_size=1, database_pool_overflow=0)
+    ledger = Ledger.open(settings, "tests")
+    when = text("SELECT now()")  # when the transaction began
+    with ledger.write_at_once() as connection:
+        assert connection.execute(when).scalar_one() < connection.execute(when).scalar_one()
+    with ledger.write() as connection:
+        assert connection.execute(when).scalar_one() == connection.execute(when).scalar_one()
+    ledger.close()

@@ -19,12 +19,12 @@ from worker.contract.states import State
 from worker.ledger import transitions
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Claim, ClaimedJob, Outcome
+from worker.notices import Notices
 from worker.runtime.attempt import Attempt
 from worker.runtime.bookkeeping import LedgerLine
 from worker.runtime.bundle import Bundle
 from worker.runtime.checkpoints import Checkpoints
 from worker.runtime.combiner import Combiner
-from worker.runtime.notice import Notices
 from worker.settings import Settings
 from worker.storage import Storage
 

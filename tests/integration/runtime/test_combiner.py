@@ -20,9 +20,9 @@ from tests.unit.worker.runtime.samples import claiming, finishing
 from worker.contract.states import State
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Artifact, Claim, ClaimedJob, JobFailure, Outcome
+from worker.notices import Notices
 from worker.runtime.bookkeeping import Batch, LedgerLine
 from worker.runtime.combiner import Combiner
-from worker.runtime.notice import Notices
 from worker.runtime.verdict import LARGEST_RESULT
 from worker.settings import Settings
 

@@ -133,20 +133,60 @@ def test_jobs_that_must_run_alone_share_one_lane(ledger: Ledger, broker: Broker,
     assert depths(broker) == {"isolation": 10}
 
 
-def test_a_backlog_of_short_jobs_is_published_in_bundles_and_no_more_of_it_than_without(
+def test_a_backlog_of_short_jobs_is_published_in_bundles_each_of_which_is_one_message(
     ledger: Ledger, broker: Broker, metrics: Metrics
 ) -> None:
-    part = Dispatch(ledger, broker, depth=120, metrics=metrics, short=["report.brief"])
-    ids = submit(ledger, 150, queue="report", kind="report.brief")
+    part = Dispatch(ledger, broker, depth=100, metrics=metrics, short=["report.brief"])
+    ids = submit(ledger, 400, queue="report", kind="report.brief")
     submit(ledger, 5, queue="email", kind="report.brief")
 
     for _ in range(3):
         tick(ledger, part)
 
-    assert depths(broker) == {"report": 3, "email": 5}, "of 50, 50 and 20; and too few for bundles"
-    assert published(ledger, ids) == ids[:120]
+    assert depths(broker) == {"report": 2 + 6, "email": 5}, "of 50 each; and too few for bundles"
+    assert published(ledger, ids) == ids
     sample = metrics.registry.get_sample_value
-    assert sample("jobyard_beat_dispatched_total", {"lane": "report"}) == 120
+    assert sample("jobyard_beat_dispatched_total", {"lane": "report"}) == 400
+
+
+def test_bundles_leave_the_broker_as_shallow_as_single_messages(
+    ledger: Ledger, broker: Broker, metrics: Metrics
+) -> None:
+    part = Dispatch(ledger, broker, depth=10, metrics=metrics, short=["report.brief"])
+    ids = submit(ledger, 600, queue="report", kind="report.brief")
+
+    while tick(ledger, part):
+        pass
+    for _ in range(5):
+        tick(ledger, part)
+
+    assert depths(broker) == {"report": 10}
+    assert 10 < len(published(ledger, ids)) < 600
+
+
+def test_what_follows_a_backlog_that_the_broker_holds_is_bundled_as_that_was(
+    ledger: Ledger, broker: Broker, metrics: Metrics
+) -> None:
+    part = Dispatch(ledger, broker, depth=200, metrics=metrics, short=["report.brief"])
+    submit(ledger, 100, queue="report", kind="report.render")  # of a kind that is not short
+    tick(ledger, part)
+
+    submit(ledger, 10, queue="report", kind="report.brief")
+    tick(ledger, part)
+
+    assert depths(broker) == {"report": 100 + 1}, "nobody is idle, so the ten need not be shared out"
+
+
+def test_jobs_that_cannot_be_bundled_leave_it_as_shallow_beside_others_that_can(
+    ledger: Ledger, broker: Broker, metrics: Metrics
+) -> None:
+    part = Dispatch(ledger, broker, depth=10, metrics=metrics, short=["report.brief"])
+    submit(ledger, 30, queue="report", kind="report.render")
+
+    for _ in range(3):
+        tick(ledger, part)
+
+    assert depths(broker) == {"report": 10}
 
 
 def test_a_flushed_broker_has_room_whatever_the_ledger_believes(
@@ -160,7 +200,7 @@ def test_a_flushed_broker_has_room_whatever_the_ledger_believes(
 
     tick(ledger, part)
 
-    assert depths(broker) == {"report": 2}
+    assert depths(broker) == {"report": 4}
 
 
 def test_a_job_under_which_a_process_died_is_published_for_itself(

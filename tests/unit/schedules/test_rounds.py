@@ -1,6 +1,7 @@
 """Rounds: every part gets its turn, whatever becomes of the others."""
 
 import threading
+import time
 from collections.abc import Iterator
 from queue import Empty, Queue
 
@@ -72,6 +73,17 @@ def test_while_there_is_more_to_do_the_next_round_follows_at_once(
     parts[1].more = True
 
     assert repeated.run() == 0.0
+
+
+def test_after_an_end_from_which_something_follows_rounds_follow_each_other_soon_for_a_while(
+    repeated: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agenda, "read", lambda _: todo(ended=True))
+    assert repeated.run() < TICK / 2
+    monkeypatch.setattr(agenda, "read", lambda _: todo())
+    assert repeated.run() < TICK / 2
+    repeated._lively_until = time.monotonic()
+    assert repeated.run() == TICK
 
 
 @pytest.mark.parametrize("error", [BrokerDown("away"), KeyError("a defect")])

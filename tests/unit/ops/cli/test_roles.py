@@ -1,7 +1,10 @@
+import resource
+
 import pytest
 from click.testing import CliRunner
 
 from ops.cli import main
+from worker.contract.queues import WEB
 
 SERVERS = {
     "JOBYARD_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
@@ -24,6 +27,27 @@ def test_a_worker_runs_its_queue_as_the_table_says(monkeypatch: pytest.MonkeyPat
     words = became(monkeypatch, "worker", "web")
     assert words[words.index("--pool") + 1] == "threads"
     assert words[words.index("--queues") + 1] == "web"
+
+
+@pytest.mark.parametrize(
+    ("hard", "enough"), [(1_000_000, True), (resource.RLIM_INFINITY, True), (2048, False)]
+)
+def test_a_worker_of_many_slots_may_have_files_for_all_of_them(
+    monkeypatch: pytest.MonkeyPatch, hard: int, *, enough: bool
+) -> None:
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (1024, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _which, both: limits.append(both))
+    became(monkeypatch, "worker", "web")
+    ((soft, kept),) = limits
+    assert kept == hard
+    assert soft > 2 * WEB.concurrency if enough else soft == hard
+
+
+def test_a_worker_that_may_have_more_files_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (resource.RLIM_INFINITY,) * 2)
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: pytest.fail("nothing is to be changed"))
+    became(monkeypatch, "worker", "web")
 
 
 def test_a_setting_changes_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:

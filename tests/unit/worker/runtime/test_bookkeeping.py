@@ -12,9 +12,9 @@ from tests.unit.worker.runtime.samples import claimed
 from worker.contract.states import State
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Claim, Outcome
+from worker.notices import Notices
 from worker.runtime import bookkeeping
 from worker.runtime.bookkeeping import Answers, Batch, LedgerLine, Stopped, is_outage, together
-from worker.runtime.notice import Notices
 
 
 def claim(job_id: UUID | None = None) -> Claim:

@@ -1,4 +1,4 @@
-"""Telling waiting clients that a job ended, over the broker's Redis.
+"""Telling waiting clients that a job or a batch ended, over the broker's Redis.
 
 Only a wake-up: the API reads the ledger once a second anyway, so a lost notice costs a second. It must
 never delay an outcome, so it gives up quickly and then rests.
@@ -19,7 +19,7 @@ _REST = 5.0  # seconds without notices after a failure
 
 
 class Notices:
-    """Publishes the ids of jobs that ended."""
+    """Publishes the ids of jobs and batches that ended."""
 
     def __init__(self, broker_url: str) -> None:
         self._redis = (
@@ -34,11 +34,11 @@ class Notices:
         )
         self._resting_until = float("-inf")
 
-    def ended(self, job_ids: Iterable[UUID]) -> None:
-        """Say that these jobs are in a final state; never raises."""
+    def ended(self, ids: Iterable[UUID]) -> None:
+        """Say that these ended; never raises."""
         if self._redis is None or time.monotonic() < self._resting_until:
             return
         try:
-            self._redis.publish(ENDED_CHANNEL, ",".join(map(str, job_ids)))
+            self._redis.publish(ENDED_CHANNEL, ",".join(map(str, ids)))
         except (redis.RedisError, OSError):
             self._resting_until = time.monotonic() + _REST

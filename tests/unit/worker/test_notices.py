@@ -5,7 +5,7 @@ import pytest
 import redis
 
 from worker.broker import ENDED_CHANNEL
-from worker.runtime.notice import Notices
+from worker.notices import Notices
 
 
 class Server:
