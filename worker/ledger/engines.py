@@ -40,6 +40,21 @@ class Ledger:
             yield connection
 
     @contextmanager
+    def write_at_once(self) -> Iterator[Connection]:
+        """For one statement: each is a transaction of its own, and nothing is sent before it and after it.
+
+        Not by SQLAlchemy's level AUTOCOMMIT, which asks the server for the usual level at the end.
+        """
+        with self._write.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.autocommit = True
+            try:
+                yield connection
+            finally:
+                if not driver.closed:
+                    driver.autocommit = False
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads, on the replica where there is one."""
         with self._read.connect() as connection:
