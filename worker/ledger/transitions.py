@@ -4,6 +4,9 @@ Two things hold everywhere. The ledger's clock decides (`now()`), never that of 
 by id carry the ids as one array literal: psycopg2 sends it inline, so PostgreSQL touches only the
 partitions that the ids name (a join to `unnest` alone touches all of them). Where the ledger itself picks
 the jobs, one statement picks and locks them and the next one changes them, for the same reason.
+
+Claims and outcomes are functions of the ledger's own, which get their ids sorted: planning them took most
+of their time. Their bodies are in `migrations/versions/v0011_cached_plans.py`.
 """
 
 from collections.abc import Sequence
@@ -106,42 +109,9 @@ def expire(connection: Connection, limit: int) -> list[UUID]:
 
 # ── running ───────────────────────────────────────────────────────────────────────────────────────────
 
-_CLAIM = """
-    WITH wish AS (
-        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:tokens AS uuid[]), CAST(:alone AS bool[]))
-                 AS w (id, token, alone)
-    ){locked}
-    UPDATE jobs j
-    SET state = 'running', claim_token = w.token, worker_id = :worker_id, held_alone = w.alone,
-        attempt = j.attempt + CASE WHEN j.state = 'queued' THEN 1 ELSE 0 END,
-        started_at = now(),
-        progress = NULL, overran = false
-    FROM wish w{joined}
-    WHERE j.id = ANY(CAST(:ids AS uuid[])) AND j.id = w.id
-      AND (j.state = 'running' AND j.claim_token = w.token
-           OR j.state = 'queued' AND (w.alone OR NOT j.wants_alone)
-              AND (j.expires_at IS NULL OR j.expires_at > now())
-              AND NOT EXISTS (SELECT FROM queues q WHERE q.name = j.queue AND q.paused_at IS NOT NULL))
-    RETURNING j.id, j.claim_token AS token, j.client_id, j.kind, j.queue, CAST(j.payload AS text) AS payload,
-              j.attempt, j.max_attempts, j.attempt - j.losses - j.hand_backs AS spent, j.request_id,
-              CAST(j.checkpoint AS text) AS checkpoint, j.refers,
-              j.cancel_requested_at IS NOT NULL AS cancel_requested,
-              greatest(CAST(extract(epoch FROM now() - j.due_at) AS float), 0) AS waited
-"""
-
-_CLAIM_ONE = text(_CLAIM.format(locked="", joined=""))
-
-# In the order of their ids, so that two claims with jobs in common do not wait for each other. (For one job
-# it would cost 0.4 ms of 5 on a busy machine, and bring nothing.)
-_CLAIM_SEVERAL = text(
-    _CLAIM.format(
-        locked=""", locked AS (
-        SELECT id FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) AND state IN ('queued', 'running')
-        ORDER BY id FOR UPDATE
-    )""",
-        joined=" JOIN locked USING (id)",
-    )
-)
+_CLAIM = text("""
+    SELECT * FROM claim_0011(CAST(:ids AS uuid[]), CAST(:tokens AS uuid[]), :alone, :worker_id)
+""")
 
 
 def claim(connection: Connection, claims: Sequence[Claim]) -> list[ClaimedJob]:
@@ -150,8 +120,9 @@ def claim(connection: Connection, claims: Sequence[Claim]) -> list[ClaimedJob]:
     Repeating a claim with its token (after a commit of which no answer came, or before a job that waited in a
     bundle begins) gives the same job again, unless it was taken away meanwhile.
     """
+    claims = sorted(claims, key=lambda claim: claim.job_id)
     rows = connection.execute(
-        _CLAIM_SEVERAL if len(claims) > 1 else _CLAIM_ONE,
+        _CLAIM,
         {
             "ids": uuid_array([claim.job_id for claim in claims]),
             "tokens": uuid_array([claim.token for claim in claims]),
@@ -163,31 +134,9 @@ def claim(connection: Connection, claims: Sequence[Claim]) -> list[ClaimedJob]:
 
 
 _FINISH = text("""
-    WITH word AS (
-        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]),
-                             CAST(:results AS text[]), CAST(:errors AS text[]), CAST(:delays AS float[]),
-                             CAST(:workers AS text[]))
-                 AS w (id, token, state, result, error, delay, worker)
-    ), ended AS (
-        UPDATE jobs j
-        SET state = CASE WHEN w.state = 'retrying' AND j.cancel_requested_at IS NOT NULL
-                         THEN 'cancelled' ELSE w.state END,
-            result = CAST(w.result AS json), error = CAST(w.error AS json),
-            due_at = now() + w.delay * interval '1 second',
-            -- It was for the next attempt, and there is none after a success.
-            checkpoint = CASE WHEN w.state <> 'succeeded' THEN j.checkpoint END,
-            finished_at = CASE WHEN w.state <> 'retrying' OR j.cancel_requested_at IS NOT NULL
-                               THEN now() END
-        FROM word w
-        WHERE j.id = ANY(CAST(:ids AS uuid[])) AND j.id = w.id
-          AND j.state = 'running' AND j.claim_token = w.token
-        RETURNING j.id, j.state, j.attempt, j.started_at, w.worker, w.error,
-                  CASE WHEN w.state = 'retrying' THEN 'failed' ELSE w.state END AS outcome
-    ), trace AS (
-        INSERT INTO attempts (job_id, attempt, outcome, worker, started_at, error)
-        SELECT id, attempt, outcome, worker, started_at, CAST(error AS json) FROM ended
-    )
-    SELECT id, state FROM ended
+    SELECT * FROM finish_0011(
+        CAST(:ids AS uuid[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]), CAST(:results AS text[]),
+        CAST(:errors AS text[]), CAST(:delays AS float[]), CAST(:workers AS text[]))
 """)
 
 _SPOKEN = text("""
@@ -204,6 +153,7 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> dict[UUID, St
     Returns the state of every job whose outcome stands, recorded now or by an earlier try of the same
     token. A job that is missing was taken from its worker, whose late word changes nothing.
     """
+    outcomes = sorted(outcomes, key=lambda outcome: outcome.job_id)
     words = {
         "ids": uuid_array([outcome.job_id for outcome in outcomes]),
         "tokens": uuid_array([outcome.token for outcome in outcomes]),

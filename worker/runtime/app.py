@@ -32,6 +32,7 @@ def create_app(settings: Settings, catalog: Catalog, adapters: Adapters) -> Cele
     worker = Worker(settings, catalog, adapters, metrics, pulse)
     page = Page(shown(registry), pulse, lambda: worker.ready)
     app.steps["worker"].add(PoolCare)
+    app.events.dispatcher_cls = "worker.runtime.consumer:Dispatcher"
     task.register(app, catalog, lambda: worker.runner)
     remote.connect(worker)
     steering.connect()

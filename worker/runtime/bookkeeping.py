@@ -57,6 +57,11 @@ class Batch(msgspec.Struct):
         spoken_of: list[Claim | Outcome] = [*self.claims, *self.outcomes]
         return {word.job_id for word in spoken_of} | {job.id for job in self.returned}
 
+    def is_one_statement(self) -> bool:
+        """Whether one statement writes it: what a statement writes is a transaction already."""
+        kinds = bool(self.claims) + bool(self.outcomes) + bool(self.returned)
+        return kinds == 1 and not any(outcome.artifacts for outcome in self.outcomes)
+
     def weight(self) -> int:
         """About how many bytes the ledger gets."""
         return sum(len(outcome.result or b"") for outcome in self.outcomes)
@@ -203,7 +208,8 @@ class LedgerLine:
             tries += 1
 
     def _write(self, batch: Batch, patience: float | None) -> Answers:
-        with self._ledger.write() as connection:
+        at_once = patience is None and batch.is_one_statement()
+        with self._ledger.write_at_once() if at_once else self._ledger.write() as connection:
             if patience is not None:
                 connection.execute(_WAIT_FOR_ROWS, {"patience": f"{int(patience * 1000)}ms"})
             answers = settle(connection, batch, self._worker)

@@ -3,16 +3,16 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
-import pytest
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 
-from tests.integration.ledger.situations import claim, enqueue, finish, row
+from tests.integration.ledger.situations import WORKER, claim, enqueue, finish, row
 from worker.contract.states import State
 from worker.ledger import jobs, messages, partitions, transitions
 from worker.ledger.engines import Ledger
 from worker.ledger.ids import floor_of, new_id, time_of
+from worker.ledger.records import Claim, Outcome
 
 FAR = date(2031, 5, 17)  # no partition was made ahead for it
 NOON = datetime(2031, 5, 17, 12, tzinfo=UTC)
@@ -117,17 +117,40 @@ def test_days_lie_before_a_moment_only_as_a_whole(connection: Connection) -> Non
     assert before(datetime(2020, 3, 1, 12, tzinfo=UTC)) == []
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [transitions._CLAIM_ONE, transitions._CLAIM_SEVERAL, messages._UNPUBLISH],
-    ids=["a claim", "a claim of several", "unpublish"],
-)
-def test_a_statement_by_id_touches_one_partition(connection: Connection, statement: TextClause) -> None:
+def test_a_statement_by_id_touches_one_partition(connection: Connection) -> None:
     job_id = enqueue(connection)
-    words = {"ids": f"{{{job_id}}}", "tokens": f"{{{job_id}}}", "alone": [False], "worker_id": job_id}
 
-    plan = "\n".join(connection.execute(text("EXPLAIN " + statement.text), words).scalars())
+    statement = "EXPLAIN " + messages._UNPUBLISH.text
+    plan = "\n".join(connection.execute(text(statement), {"ids": f"{{{job_id}}}"}).scalars())
 
     assert f"Update on jobs_{time_of(job_id):%Y%m%d}" in plan
     assert plan.count("Update on jobs_") == 1
     assert set(re.findall(r"on (jobs_\w+)", plan)) == {f"jobs_{time_of(job_id):%Y%m%d}"}
+
+
+_SCANS = text("""
+    SELECT CAST(indexrelid AS regclass)::text AS name, pg_stat_get_xact_numscans(indexrelid) AS scans
+    FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE c.relname ~ '^(jobs|attempts)_'
+    UNION ALL
+    SELECT relname, seq_scan FROM pg_stat_xact_user_tables WHERE relname ~ '^(jobs|attempts)_'
+""")
+
+
+def scans(connection: Connection) -> dict[str, int]:
+    """How often each partition, and each index of one, was read on this connection."""
+    return {row.name: row.scans for row in connection.execute(_SCANS)}
+
+
+def test_claims_and_outcomes_by_a_kept_plan_read_the_primary_key_of_one_partition(
+    connection: Connection,
+) -> None:
+    ids = [enqueue(connection) for _ in range(3)]
+    before = scans(connection)
+
+    wishes = [Claim(job_id=job_id, token=uuid4(), worker_id=WORKER, alone=True) for job_id in ids]
+    held = transitions.claim(connection, wishes)
+    words = [Outcome(job_id=job.id, token=job.token, worker="w", state=State.SUCCEEDED) for job in held]
+    assert transitions.finish(connection, words).keys() == set(ids)
+
+    read = {name for name, count in scans(connection).items() if count > before.get(name, 0)}
+    assert read == {f"jobs_{time_of(job_id):%Y%m%d}_pkey" for job_id in ids}

@@ -49,3 +49,11 @@ def test_it_does_not_start_where_a_port_has_no_adapter() -> None:
     done = run("create_app(settings, {'sample.wired': wired}, {})")
     assert done.returncode == 1
     assert "sample.wired: no adapter serves its port wire: Telegraph" in done.stderr
+
+
+def test_its_events_have_room_for_those_of_several_bundles() -> None:
+    done = run(
+        "app = create_app(settings, {'sample.plain': plain}, {})\n"
+        "print(app.events.Dispatcher(app.connection_for_write(), enabled=False).buffer_limit)\n"
+    )
+    assert done.stdout.splitlines() == ["500"], done.stderr

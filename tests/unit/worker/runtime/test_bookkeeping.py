@@ -3,6 +3,7 @@
 from typing import Any, cast
 from uuid import UUID, uuid4
 
+import msgspec
 import psycopg2
 import pytest
 from sqlalchemy.exc import DBAPIError, InterfaceError, NoSuchTableError, OperationalError, SQLAlchemyError
@@ -11,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tests.unit.worker.runtime.samples import claimed
 from worker.contract.states import State
 from worker.ledger.engines import Ledger
-from worker.ledger.records import Claim, Outcome
+from worker.ledger.records import Artifact, Claim, Outcome
 from worker.notices import Notices
 from worker.runtime import bookkeeping
 from worker.runtime.bookkeeping import Answers, Batch, LedgerLine, Stopped, is_outage, together
@@ -23,6 +24,12 @@ def claim(job_id: UUID | None = None) -> Claim:
 
 def outcome(job_id: UUID | None = None) -> Outcome:
     return Outcome(job_id=job_id or uuid4(), token=uuid4(), worker="worker", state=State.SUCCEEDED)
+
+
+def artifact() -> Artifact:
+    return Artifact(
+        id=uuid4(), client_id=uuid4(), job_id=None, name="f", content_type="text/csv", size=1, sha256=""
+    )
 
 
 def away() -> OperationalError:
@@ -54,6 +61,21 @@ def _with(line: LedgerLine, outage: Outage, *, stopping: bool = False) -> Ledger
     fake._write = outage
     fake._give_up = lambda: stopping
     return line
+
+
+@pytest.mark.parametrize(
+    ("batch", "one"),
+    [
+        (Batch(claims=[claim(), claim()]), True),
+        (Batch(outcomes=[outcome()]), True),
+        (Batch(returned=[claimed()]), True),
+        (Batch(claims=[claim()], outcomes=[outcome()]), False),
+        (Batch(outcomes=[msgspec.structs.replace(outcome(), artifacts=[artifact()])]), False),
+    ],
+    ids=["claims", "an outcome", "a hand-back", "a claim and an outcome", "an outcome with a file"],
+)
+def test_what_takes_more_than_one_statement_needs_a_transaction(batch: Batch, *, one: bool) -> None:
+    assert batch.is_one_statement() is one
 
 
 def test_a_ledger_that_is_away_is_waited_for(ledger_line: LedgerLine) -> None:

@@ -112,3 +112,50 @@ def test_trouble_that_is_not_the_messages_fault_is_celerys_to_handle(
     with pytest.raises(type(error)):
         _handler(monkeypatch, error)(object())
     assert rejected == []
+
+
+class Loop:
+    """Celery's, as far as it is asked to do something soon or later."""
+
+    def __init__(self) -> None:
+        self.later: list[tuple[float, Any]] = []
+
+    def call_soon(self, call: Any, *words: Any) -> None:
+        call(*words)
+
+    def call_later(self, delay: float, call: Any) -> None:
+        self.later.append((delay, call))
+
+
+class Dispatcher:
+    """Counts how often it was told to send what it holds."""
+
+    def __init__(self) -> None:
+        self.flushed = 0
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+
+def test_the_events_of_a_moment_are_sent_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Consumer = object.__new__(Consumer)
+    made.hub, made.event_dispatcher = Loop(), Dispatcher()
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    for _ in range(100):
+        made.on_send_event_buffered()
+    ((delay, flush),) = made.hub.later
+    now += delay
+    flush()
+    assert made.event_dispatcher.flushed == 1
+    made.on_send_event_buffered()
+    assert len(made.hub.later) == 2
+
+
+def test_a_consumer_that_ends_sends_its_last_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Consumer = object.__new__(Consumer)
+    made.event_dispatcher = Dispatcher()
+    flushed: list[int] = []
+    monkeypatch.setattr(CeleryConsumer, "shutdown", lambda _: flushed.append(made.event_dispatcher.flushed))
+    made.shutdown()
+    assert flushed == [1]
