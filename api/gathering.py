@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from api import cooperation
 from api.errors import Problem
 from api.idempotency import IdempotencyKey
 from api.live_jobs import Admit, Cap
@@ -85,6 +86,7 @@ class Gatherer:
         entries: list[_Entry] = []
         weight = 0
         entry = self._waiting.get()
+        cooperation.breathe()  # who has sent a request by now comes along
         with suppress(queue.Empty):
             while True:
                 if entry.answer.set_running_or_notify_cancel():
