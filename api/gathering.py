@@ -27,6 +27,7 @@ from worker.ledger.engines import Ledger
 from worker.ledger.idempotency import Wish
 from worker.ledger.records import Accepted, NewJob
 
+_BREATHS = 4  # before a transaction: who sent a request by now comes along, and takes some on the way here
 _MOST = 100  # submissions in one transaction
 _HEAVIEST = 1024 * 1024  # bytes of payloads in one transaction
 _KEY_PATIENCE = "100ms"  # that all of them have for a key which a transaction elsewhere holds
@@ -83,10 +84,11 @@ class Gatherer:
             self._serve(self._gather())
 
     def _gather(self) -> list[_Entry]:
+        entry = self._waiting.get()
+        for _ in range(_BREATHS):
+            cooperation.breathe()
         entries: list[_Entry] = []
         weight = 0
-        entry = self._waiting.get()
-        cooperation.breathe()  # who has sent a request by now comes along
         with suppress(queue.Empty):
             while True:
                 if entry.answer.set_running_or_notify_cancel():
