@@ -143,7 +143,7 @@ def _wish(entry: _Entry) -> Wish | None:
 
 
 def _refuse(entry: _Entry, error: Exception) -> None:
-    if isinstance(error, SQLAlchemyError) and not _of_one(error):
+    if isinstance(error, DBAPIError | PoolTimeout) and not _of_one(error):
         entry.answer.set_exception(error)
     else:
         entry.answer.set_result(None)
