@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -59,14 +60,14 @@ class Gatherer:
 
     def takes(self, job: NewJob) -> bool:
         """Whether a job can go with others: it asks nothing of the ledger but to be kept."""
-        return not (job.after or job.unique_key or job.expires_at) and len(job.payload) < _HEAVIEST
+        return not (job.after or job.unique_key) and len(job.payload) < _HEAVIEST
 
     def accept(self, job: NewJob, key: IdempotencyKey | None) -> Accepted | None:
         """Commit a job.
 
         Returns:
             None where it must go alone: its key stands for something already, its client has too many jobs,
-            or something is wrong with one that went with it.
+            it has expired, or something is wrong with one that went with it.
 
         Raises:
             SQLAlchemyError: the ledger is away, or went away before it said whether it has the job.
@@ -117,6 +118,8 @@ class Gatherer:
 
 
 def _passes(admit: Admit, job: NewJob) -> bool:
+    if job.expires_at and job.expires_at <= datetime.now(UTC):
+        return False
     try:
         admit(job.client_id, 1)
     except Problem:
