@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _SILENCE = 30.0  # seconds that a client may neither send what it announced nor take what it asked for
 _LOOK = 0.1  # seconds between two looks whether the process is to stop, or has nothing left to finish
+_PAUSE = 50e-6  # seconds in which others may accept, for each connection that this process has
+_LONGEST_PAUSE = 500e-6
 _CLOSING = 6.0  # seconds at the end of the grace, for the last messages and the connections
 
 # What gunicorn counts among the errors of parsing, though no client makes them.
@@ -99,11 +101,10 @@ class Worker(GeventWorker):
 
     def _serve(self, listener: Any, pool: Pool) -> StreamServer:
         listener.setblocking(1)
-        server = StreamServer(
+        kind = _Sharing if self.cfg.workers > 1 else StreamServer
+        server = kind(
             listener, handle=functools.partial(self.handle, cast("Any", _Address(listener))), spawn=pool
         )
-        if self.cfg.workers > 1:
-            server.max_accept = 1  # the others want their share
         server.start()
         return server
 
@@ -136,6 +137,26 @@ class Log(Logger):
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
+
+
+class _Sharing(StreamServer):
+    """Leaves the next connection to the other processes, for the longer the more it has itself.
+
+    Else whoever wakes first takes nearly all that come at once, and the others have nothing to do.
+    """
+
+    max_accept = 1
+
+    def do_handle(self, *accepted: Any) -> None:
+        """Serve a connection, and accept none for a moment."""
+        super().do_handle(*accepted)
+        self.stop_accepting()
+        pause = min(len(cast("Pool", self.pool)) * _PAUSE, _LONGEST_PAUSE)
+        gevent.spawn_later(pause, self._go_on)
+
+    def _go_on(self) -> None:
+        if self.started:
+            self.start_accepting()
 
 
 class _Address:

@@ -14,6 +14,7 @@ from api.applications import Request, Response
 from api.bodies import decode, read_json
 from api.filters import Wanted, listing
 from api.follower import Follower
+from api.gathering import Gatherer
 from api.idempotency import IdempotencyKey, idempotency_key, pruned_is_conflict, remembered
 from api.live_jobs import Cap
 from api.metrics import Metrics
@@ -81,6 +82,7 @@ class Jobs:
         self._follower = follower
         self._metrics = metrics
         self._live_jobs = live_jobs
+        self._gatherer = Gatherer(ledger, live_jobs, settings.database_pool_timeout)
         self._decoder = msgspec.json.Decoder(Submission)
 
     def on_post(self, req: Request, resp: Response) -> None:
@@ -143,19 +145,25 @@ class Jobs:
 
     def _accept(self, job: NewJob, key: IdempotencyKey | None) -> Accepted | UUID:
         """Commit the job; where its key stands for an earlier one, the id of that."""
-        try:
-            with self._live_jobs.admission() as admit, self._ledger.write() as connection:
-                if key is not None and (earlier := remembered(connection, job.client_id, key, job.id)):
-                    return earlier
-                accepted = enqueue.accept(connection, self._enqueuer.payloads, job.client_id, [job], admit)[
-                    job.id
-                ]
-        except RefusedJobs as refused:
-            raise refused.problems[0] from None
+        together = self._gatherer.accept(job, key) if self._gatherer.takes(job) else None
+        accepted = together or self._accept_alone(job, key)
+        if isinstance(accepted, UUID):
+            return accepted
         if job.published:
             self._publisher.publish(enqueue.message_of(job))
         self._metrics.accepted.labels(job.kind).inc()
         return accepted
+
+    def _accept_alone(self, job: NewJob, key: IdempotencyKey | None) -> Accepted | UUID:
+        try:
+            with self._live_jobs.admission() as admit, self._ledger.write() as connection:
+                if key is not None and (earlier := remembered(connection, job.client_id, key, job.id)):
+                    return earlier
+                return enqueue.accept(connection, self._enqueuer.payloads, job.client_id, [job], admit)[
+                    job.id
+                ]
+        except RefusedJobs as refused:
+            raise refused.problems[0] from None
 
     def _followed(self, job: NewJob, accepted: Accepted, ended: Event | None, seconds: int) -> Job:
         shown = Job.of_new(job, accepted)

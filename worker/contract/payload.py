@@ -1,5 +1,6 @@
 """Payloads and results: frozen, validated structures that a kind declares."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -27,8 +28,14 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         The default names the fields that differ from their defaults and shows no value, so that a kind
         that forgets to say what is secret gives nothing away.
         """
-        fields = msgspec.structs.fields(self)
-        return ", ".join(field.name for field in fields if getattr(self, field.name) != _default(field))
+        return ", ".join(
+            field.name for field in _fields(type(self)) if getattr(self, field.name) != _default(field)
+        )
+
+
+@functools.cache  # msgspec evaluates the annotations each time
+def _fields(payload_type: type[Payload]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(payload_type)
 
 
 def _default(field: msgspec.structs.FieldInfo) -> object:

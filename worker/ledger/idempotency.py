@@ -3,6 +3,7 @@
 After the IETF draft "The Idempotency-Key HTTP Header Field" (draft-ietf-httpapi-idempotency-key-header-07).
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -17,6 +18,42 @@ _REMEMBER = text("""
 _EARLIER = text("""
     SELECT fingerprint, job_id FROM idempotency_keys WHERE client_id = :client_id AND key = :key
 """)
+
+
+_REMEMBER_MANY = text("""
+    SET LOCAL lock_timeout = :patience;
+    INSERT INTO idempotency_keys (client_id, key, fingerprint, job_id)
+    SELECT client_id, key, decode(fingerprint, 'hex'), job_id FROM json_to_recordset(CAST(:wishes AS json))
+        AS wish (client_id uuid, key text, fingerprint text, job_id uuid)
+    ORDER BY client_id, key
+    ON CONFLICT (client_id, key) DO NOTHING
+    RETURNING job_id
+""")
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """A key, and the job that it shall stand for."""
+
+    client_id: UUID
+    key: str
+    fingerprint: bytes
+    job_id: UUID
+
+
+def remember_many(connection: Connection, wishes: Sequence[Wish], patience: str) -> set[UUID]:
+    """Note which jobs keys stand for, no key twice, in the transaction that makes the jobs.
+
+    Args:
+        connection: of that transaction.
+        wishes: the keys.
+        patience: that statements of this transaction have for others, as PostgreSQL's `lock_timeout`.
+
+    Returns:
+        The jobs whose keys are new; the caller must not enqueue the others.
+    """
+    rows = [msgspec.structs.asdict(wish) | {"fingerprint": wish.fingerprint.hex()} for wish in wishes]
+    words = {"wishes": msgspec.json.encode(rows).decode(), "patience": patience}
+    return set(connection.execute(_REMEMBER_MANY, words).scalars())
 
 
 class Earlier(msgspec.Struct, frozen=True):

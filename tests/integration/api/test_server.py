@@ -1,6 +1,9 @@
 import json
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -236,6 +239,35 @@ def test_the_processes_share_one_page_of_metrics(server: Server, authorization: 
 
     until(lambda: requests() >= 20)
     assert 'jobyard_jobs_accepted_total{kind="web.fetch"}' in server.metrics()
+
+
+def served_by(server: Server, wires: Sequence[Wire], **headers: str) -> Counter[int]:
+    """How many of some connections each process serves."""
+    mark = uuid4().hex
+    for wire in wires:
+        wire.request("GET", "/v1/jobs", X_Request_Id=mark, **headers)
+    assert {wire.answer().status for wire in wires} == {200}
+    lines = map(msgspec.json.decode, server.log.read_text().splitlines())
+    return Counter(line["pid"] for line in lines if line.get("request_id") == mark)
+
+
+def test_the_processes_share_the_connections_that_come_at_once(
+    server: Server, authorization: dict[str, str]
+) -> None:
+    def connected(count: int) -> Counter[int]:
+        with ExitStack() as stack:
+            wires = [stack.enter_context(Wire(server.port)) for _ in range(count)]
+            return served_by(server, wires, **authorization)
+
+    ready: set[int] = set()
+
+    def are_ready() -> bool:
+        ready.update(connected(1))
+        return len(ready) == PROCESSES
+
+    until(are_ready)
+    found = connected(64)
+    assert min(found[pid] for pid in ready) >= 10, found
 
 
 def test_a_stopping_server_answers_those_who_wait_and_ends_well(
