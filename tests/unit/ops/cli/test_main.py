@@ -149,7 +149,7 @@ def test_ctrl_c_at_work_ends_a_command_quietly(monkeypatch: pytest.MonkeyPatch, 
         def __init__(self, *_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("ops.cli.platform.Supervisor", Interrupted)
+    monkeypatch.setattr("ops.cli.up.Supervisor", Interrupted)
     result = CliRunner().invoke(main, ["up"], env={"JOBYARD_HOME": str(tmp_path)})
     assert result.exit_code == 130
     assert result.output == ""
