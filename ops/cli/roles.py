@@ -45,7 +45,6 @@ def worker(queues: tuple[str, ...], concurrency: int | None, pool: str | None) -
     row = QUEUES[queues[0]]
     kind_of_pool = _pool(queues, pool, settings)
     words = [
-        *("-A", "worker.celery", "worker"),
         *("--queues", ",".join(queues)),
         *("--pool", kind_of_pool),
         *("--concurrency", str(concurrency or settings.worker_concurrency or row.concurrency)),
@@ -54,14 +53,14 @@ def worker(queues: tuple[str, ...], concurrency: int | None, pool: str | None) -
         # Workers learn of each other from the ledger: gossip and mingling only delay the start.
         *("--without-gossip", "--without-mingle"),
     ]
-    _become("-m", "celery", *words, *_prefetch(row, settings))
+    _become("-m", "ops.celery", "worker", *words, *_prefetch(row, settings))
 
 
 @click.command()
 def beat() -> None:
     """Do what time makes due: dispatch, rescue, reconcile, schedules (Celery beat). Any number may run."""
     _require_servers(read_settings())
-    _become("-m", "celery", "-A", "schedules.beat", "beat", "--scheduler", "schedules.beat:JobyardScheduler")
+    _become("-m", "ops.celery", "beat", "--scheduler", "schedules.beat:JobyardScheduler")
 
 
 @click.command()
