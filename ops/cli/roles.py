@@ -75,7 +75,7 @@ def flower() -> None:
     login = {"FLOWER_BASIC_AUTH": f"{settings.flower_user}:{settings.flower_password}"}
     address = [f"--address={settings.flower_host}", f"--port={settings.flower_port}"]
     purge = f"--purge-offline-workers={_OFFLINE}"
-    _become("-m", "celery", "-A", "ops.flower", "flower", *address, purge, **login)
+    _become("-m", "ops.celery", "flower", *address, purge, **login)
 
 
 @click.command("mail-sink")
