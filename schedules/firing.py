@@ -56,8 +56,10 @@ class Firing:
         self._operators = operators
         self._read = lru_cache(1_000)(_read)
 
-    def run(self, _todo: Agenda) -> bool:
+    def run(self, todo: Agenda) -> bool:
         """Fire what is due by the ledger's clock."""
+        if not todo.firing:
+            return False
         with self._ledger.write() as connection:
             due = schedules.claim_due(connection, BATCH)
             plans = self._plans(connection, due) if due else []

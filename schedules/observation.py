@@ -19,6 +19,8 @@ from worker.settings import Settings
 
 EVERY = 5.0  # seconds
 
+_NOTHING = queues.Waiting(depth=0, oldest=None, age=0.0)
+
 
 class Observation:
     """The part that looks.
@@ -49,25 +51,26 @@ class Observation:
         self._gauges = _Gauges(metrics.registry)
         self._next = float("-inf")
 
-    def run(self, _todo: Agenda) -> bool:
+    def run(self, todo: Agenda) -> bool:
         """Look, when it is time to."""
         if self._clock() < self._next:
             return False
         self._next = self._clock() + EVERY
         self._look_at_disk()
-        self._look_at_queues()
+        self._look_at_queues(todo)
         return False
 
-    def _look_at_queues(self) -> None:
+    def _look_at_queues(self, todo: Agenda) -> None:
+        queued = [queue.name for queue in self._queues] if todo.publishable or todo.published else []
         with self._ledger.write() as connection:
-            waiting = queues.waiting(connection, [queue.name for queue in self._queues])
+            waiting = queues.waiting(connection, queued) if queued else {}
             running = queues.running(connection)
             paused = queues.paused(connection)
             workers = leases.consuming(connection, self._lease)
         for queue in self._queues:
             name = queue.name
-            self._gauges.depth.labels(name).set(waiting[name].depth)
-            self._gauges.age.labels(name).set(waiting[name].age)
+            self._gauges.depth.labels(name).set(waiting.get(name, _NOTHING).depth)
+            self._gauges.age.labels(name).set(waiting.get(name, _NOTHING).age)
             self._gauges.running.labels(name).set(running.get(name, 0))
             self._gauges.workers.labels(name).set(len(workers.get(name, ())))
             self._gauges.paused.labels(name).set(name in paused)

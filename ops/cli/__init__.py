@@ -17,7 +17,7 @@ from ops.interruption import STATUS, ended_by_ctrl_c
 # Command → its module.
 COMMANDS = MappingProxyType(
     {
-        "up": "platform",
+        "up": "up",
         "status": "platform",
         "demo": "platform",
         "chaos": "chaos",

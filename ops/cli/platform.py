@@ -1,7 +1,6 @@
-"""The whole platform on one machine: bring it up, look at it, see it work."""
+"""The whole platform on one machine: look at it, see it work."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 
@@ -10,39 +9,11 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from ops.cli.declared import read_definitions
 from ops.cli.environment import read_settings
 from ops.cli.site import running
-from ops.cli.view import Lines, Screen
-from ops.cli.waiting import await_ledger
-from ops.embedded import ServerError
-from ops.embedded.home import Home
-from ops.supervisor import Addresses, AlreadyRunningError, Supervisor, SupervisorError
+from ops.supervisor import Addresses
 from ops.supervisor.targets import targets
 from ops.tour import tour
-from worker import logs
-
-
-@click.command()
-def up() -> None:
-    """Start the platform and keep it running until Ctrl-C or SIGTERM."""
-    settings = read_settings()
-    read_definitions(settings)  # or each worker would die of the same fault
-    key_file = Home(settings.home_path).key
-    if settings.database_url is not None:
-        await_ledger(settings)
-    console = Console()
-    view = Screen(console, key_file, settings) if console.is_terminal else Lines(console, key_file)
-    try:
-        supervisor = Supervisor(settings, os.environ, on_change=view.show)
-        supervisor.prepare()
-        logs.set_up(settings, "supervisor", console=False)
-        supervisor.run()
-    except (AlreadyRunningError, ServerError, SupervisorError) as error:
-        raise click.ClickException(str(error)) from None
-    finally:
-        view.close()
-    console.print("jobyard is down; nothing of it is left running")
 
 
 @click.command()

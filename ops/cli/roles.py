@@ -52,7 +52,6 @@ def worker(queues: tuple[str, ...], concurrency: int | None, pool: str | None) -
     slots = concurrency or settings.worker_concurrency or row.concurrency
     _allow_files(_OWN_FILES + _JOBS_FILES * slots)
     words = [
-        *("-A", "worker.celery", "worker"),
         *("--queues", ",".join(queues)),
         *("--pool", kind_of_pool),
         *("--concurrency", str(slots)),
@@ -61,14 +60,14 @@ def worker(queues: tuple[str, ...], concurrency: int | None, pool: str | None) -
         # Workers learn of each other from the ledger: gossip and mingling only delay the start.
         *("--without-gossip", "--without-mingle"),
     ]
-    _become("-m", "celery", *words, *_prefetch(row, settings))
+    _become("-m", "ops.celery", "worker", *words, *_prefetch(row, settings))
 
 
 @click.command()
 def beat() -> None:
     """Do what time makes due: dispatch, rescue, reconcile, schedules (Celery beat). Any number may run."""
     _require_servers(read_settings())
-    _become("-m", "celery", "-A", "schedules.beat", "beat", "--scheduler", "schedules.beat:JobyardScheduler")
+    _become("-m", "ops.celery", "beat", "--scheduler", "schedules.beat:JobyardScheduler")
 
 
 @click.command()
@@ -83,7 +82,7 @@ def flower() -> None:
     login = {"FLOWER_BASIC_AUTH": f"{settings.flower_user}:{settings.flower_password}"}
     address = [f"--address={settings.flower_host}", f"--port={settings.flower_port}"]
     purge = f"--purge-offline-workers={_OFFLINE}"
-    _become("-m", "celery", "-A", "ops.flower", "flower", *address, purge, **login)
+    _become("-m", "ops.celery", "flower", *address, purge, **login)
 
 
 @click.command("mail-sink")

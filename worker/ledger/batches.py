@@ -53,7 +53,7 @@ class BatchFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _BOUNDS = {
-    "client_id": "client_id = :client_id",
+    "client_id": "client_id = ANY(ARRAY[CAST(:client_id AS uuid)])",
     "before": "id < :before",
     "floor": "id >= :floor",
     "ceiling": "id < :ceiling",
@@ -84,6 +84,7 @@ def _statement(wanted: BatchFilter, size: int, before: UUID | None) -> tuple[Tex
         source="batches",
         columns="id, client_id, size, tags, created_at, finished_at",
         bounds=" AND ".join(bounds) or "true",
+        order=jobs.order_of(words),
         conditions=" AND ".join(conditions) or "true",
     )
     most = jobs.LOOK if conditions else size + 1

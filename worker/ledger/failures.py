@@ -36,7 +36,8 @@ class Failures(msgspec.Struct, frozen=True):
     complete: bool  # whether all failed and cancelled jobs of that time were looked at
 
 
-# PostgreSQL makes no text of an escaped NUL, so that is replaced before a member is read.
+# In the order of their index, as by `worker.ledger.jobs.order_of`. PostgreSQL makes no text of an escaped
+# NUL, so that is replaced before a member is read.
 _ERRORS = text(r"""
     WITH each AS (
         SELECT CASE WHEN CAST(:client_id AS uuid) IS NULL
@@ -47,9 +48,9 @@ _ERRORS = text(r"""
         FROM (SELECT id FROM clients WHERE CAST(:client_id AS uuid) IS NULL
               UNION ALL SELECT CAST(:client_id AS uuid) WHERE CAST(:client_id AS uuid) IS NOT NULL) owner,
              LATERAL (SELECT id, kind, queue, state, finished_at, error FROM jobs
-                      WHERE client_id = owner.id AND state IN ('failed', 'cancelled')
+                      WHERE client_id = ANY(ARRAY[owner.id]) AND state IN ('failed', 'cancelled')
                         AND id >= :floor AND id < :ceiling
-                      ORDER BY id DESC LIMIT (SELECT most FROM each)) found
+                      ORDER BY client_id DESC, id DESC LIMIT (SELECT most FROM each)) found
     ), failed AS (
         SELECT id, kind, finished_at,
                CAST(replace(CAST(error AS text), '\u0000', '\ufffd') AS json) AS error

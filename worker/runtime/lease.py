@@ -162,13 +162,13 @@ class LeaseKeeper:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        """A transaction, during which no child is forked: so it waits for no server that says nothing."""
-        with (
-            self._calm,
-            self._engine.connect() as connection,
-            self._patience.limit(connection),
-            connection.begin(),
-        ):
+        with self._connection() as connection, connection.begin():
+            yield connection
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        """A connection, with which no child is forked: so it waits for no server that says nothing."""
+        with self._calm, self._engine.connect() as connection, self._patience.limit(connection):
             yield connection
 
     def _run(self) -> None:
@@ -197,9 +197,10 @@ class LeaseKeeper:
             self._losses.compare()
 
     def _renew(self) -> None:
-        with self._transaction() as connection:
+        with self._connection() as connection:
             leases.renew(
-                connection,
+                # A statement alone: every worker sends it again and again.
+                connection.execution_options(isolation_level="AUTOCOMMIT"),
                 self._incarnation.id,
                 name=self._incarnation.name,
                 host=socket.gethostname(),

@@ -24,8 +24,9 @@ class PoolCare(bootsteps.StartStopStep):
             worker.pool.Pool = Slots
 
     def register_with_event_loop(self, worker: Any, hub: Any) -> None:
-        """Only the prefork pool has an event loop, and children that can die."""
-        hub.call_repeatedly(_EVERY, worker.pool.maintain_pool)
+        """Only the prefork pool has children that can die."""
+        if is_prefork(type(worker.pool)):
+            hub.call_repeatedly(_EVERY, worker.pool.maintain_pool)
 
 
 def is_prefork(pool: type) -> bool:

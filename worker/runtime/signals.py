@@ -3,6 +3,7 @@
 A test names each of them on each pool, so that an upgrade of Celery that moves one fails loudly.
 """
 
+import gc
 from collections.abc import Collection
 from signal import SIGALRM
 from typing import Any
@@ -29,6 +30,7 @@ def connect(worker: Worker, observation: Observation, metrics: Metrics) -> None:
         (signals.setup_logging, wiring.on_setup_logging),
         (signals.celeryd_after_setup, wiring.on_setup),
         (signals.worker_ready, wiring.on_ready),
+        (signals.worker_before_create_process, wiring.on_fork),
         (signals.worker_process_init, wiring.on_child),
         (signals.worker_shutting_down, wiring.on_stop),
         (signals.worker_shutdown, wiring.on_end),
@@ -74,6 +76,15 @@ class _Wiring:
         """Main process, connected to the broker."""
         self._worker.keep()
         logger.info("worker_ready")
+
+    def on_fork(self, **_: Any) -> None:
+        """Main process, before each child of the prefork pool: what is there now stays shared with it.
+
+        A collection of garbage writes to all that it looks at, and what is written to is copied.
+        """
+        if not gc.get_freeze_count():
+            gc.collect()
+            gc.freeze()
 
     def on_child(self, **_: Any) -> None:
         """A fresh child of the prefork pool."""

@@ -53,10 +53,10 @@ def test_a_look_is_taken_every_few_seconds(
     observation.run(todo())
     with ledger.write() as connection:
         enqueue(connection)
-    observation.run(todo())
+    observation.run(todo(publishable=True))
     assert depth() == 0
     clock.now += EVERY
-    observation.run(todo())
+    observation.run(todo(publishable=True))
     assert depth() == 1
 
 

@@ -39,10 +39,13 @@ class FakeLedger:
             raise OperationalError("SELECT", {}, ConnectionError("refused"))
         yield MagicMock(spec=Connection)
 
+    glance = write
+
 
 def todo(moment: datetime = START, **fields: object) -> Agenda:
     given: dict[str, object] = {
         "moment": moment,
+        "firing": False,
         "due": False,
         "expiring": False,
         "publishable": False,

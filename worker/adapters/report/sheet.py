@@ -1,9 +1,10 @@
 """One sheet of a workbook: a table with its heading, its rows as real numbers and dates, and its totals."""
 
 import math
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from types import NoneType
 from typing import Any
 
 from worker.adapters.report.cell import in_utc, plain
@@ -24,11 +25,11 @@ _PADDING = 3  # for the arrow of the filter
 
 
 class Sheet:
-    """Writes a table into a new sheet."""
+    """Writes a table into an empty sheet of a workbook."""
 
-    def __init__(self, workbook: Any, name: str, table: Table) -> None:
+    def __init__(self, workbook: Any, sheet: Any, table: Table) -> None:
         self._table = table
-        self._sheet = workbook.add_worksheet(name)
+        self._sheet = sheet
         self._headings = [
             workbook.add_format(_HEADING | ({"align": "right"} if _stands_right(column) else {}))
             for column in table.columns
@@ -38,6 +39,19 @@ class Sheet:
             workbook.add_format({"num_format": pattern(column), "bold": True, "top": 1})
             for column in table.columns
         ]
+        self._durations = [at for at, column in enumerate(table.columns) if column.format == "duration"]
+        # By the type itself, which psycopg2 gives: of millions of cells each question costs.
+        self._writers: Mapping[type, Callable[[int, int, Any, Any], object]] = {
+            str: self._text,
+            NoneType: self._sheet.write_blank,
+            bool: self._sheet.write_boolean,
+            int: self._number,
+            float: self._number,
+            Decimal: self._number,
+            datetime: self._moment,
+            date: self._day,
+            timedelta: self._sheet.write_datetime,
+        }
         self._next = 0
 
     def write(self) -> None:
@@ -69,32 +83,33 @@ class Sheet:
                 f"table {self._table.name!r} has more rows than the {_ROWS:,} of a sheet: render it as csv,"
                 " or narrow it by its parameters"
             )
+        for at in self._durations:
+            values = [*values[:at], _timed(values[at]), *values[at + 1 :]]
+        row, writers = self._next, self._writers
         for at, value in enumerate(values):
-            self._cell(at, self._timed(at, plain(value)), formats[at])
+            if (write := writers.get(type(value))) is not None:
+                write(row, at, value, formats[at])
+            else:
+                self._text(row, at, str(plain(value)), formats[at])
         self._next += 1
 
-    def _timed(self, at: int, value: Any) -> Any:
-        """Seconds of a duration as a duration."""
-        seconds = self._table.columns[at].format == "duration" and is_number(value)
-        return timedelta(seconds=float(value)) if seconds else value
+    def _text(self, row: int, at: int, value: str, form: Any) -> None:
+        self._sheet.write_string(row, at, _fitting(value), form)
 
-    def _cell(self, at: int, value: Any, form: Any) -> None:
-        sheet, row = self._sheet, self._next
-        if isinstance(value, str):
-            sheet.write_string(row, at, _fitting(value), form)
-        elif value is None:
-            sheet.write_blank(row, at, None, form)
-        elif isinstance(value, bool):
-            sheet.write_boolean(row, at, value, form)
-        elif isinstance(value, int | float | Decimal):
-            if _holds(value):
-                sheet.write_number(row, at, value, form)
-            else:
-                sheet.write_string(row, at, str(value), form)
-        elif isinstance(value, timedelta) or value.year >= _FIRST_YEAR:
-            sheet.write_datetime(row, at, in_utc(value) if isinstance(value, datetime) else value, form)
+    def _number(self, row: int, at: int, value: float | Decimal, form: Any) -> None:
+        if _holds(value):
+            self._sheet.write_number(row, at, value, form)
         else:
-            sheet.write_string(row, at, value.isoformat(), form)
+            self._sheet.write_string(row, at, str(value), form)
+
+    def _moment(self, row: int, at: int, value: datetime, form: Any) -> None:
+        self._day(row, at, in_utc(value), form)
+
+    def _day(self, row: int, at: int, value: date, form: Any) -> None:
+        if value.year >= _FIRST_YEAR:
+            self._sheet.write_datetime(row, at, value, form)
+        else:
+            self._sheet.write_string(row, at, value.isoformat(), form)
 
     def _total(self, at: int) -> Any:
         total = self._table.totals.of(at)
@@ -106,6 +121,11 @@ class Sheet:
             texts = [column.title, *(worded(row[at], column) for row in rows)]
             width = max(len(line) for text in texts for line in text.splitlines() or [""])
             self._sheet.set_column(at, at, min(max(width + _PADDING, _NARROWEST), _WIDEST))
+
+
+def _timed(value: Any) -> Any:
+    """Seconds of a duration as a duration."""
+    return timedelta(seconds=float(value)) if is_number(value) else value
 
 
 def pattern(column: Shown) -> str:

@@ -23,6 +23,8 @@ def write_xlsx(
     """Write all tables, of which only the row at hand is in memory."""
     import xlsxwriter  # noqa: PLC0415 - most processes never write a workbook
 
+    from worker.adapters.report.worksheet import QuickWorksheet  # noqa: PLC0415 - as above
+
     with tempfile.TemporaryFile() as whole:  # a ZIP is not written from front to back
         workbook = xlsxwriter.Workbook(
             whole,
@@ -39,7 +41,8 @@ def write_xlsx(
             _describe(workbook, report, values, created)
             names = _Names()
             for table in tables:
-                Sheet(workbook, names.new(table.title), table).write()
+                sheet = workbook.add_worksheet(names.new(table.title), QuickWorksheet)
+                Sheet(workbook, sheet, table).write()
         whole.seek(0)
         shutil.copyfileobj(whole, file)
 

@@ -54,7 +54,7 @@ class TableLoader(Protocol):
         Args:
             request: what to load, and where.
             file: the file, in pieces; it is entered only where no earlier attempt loaded it.
-            between: called after every few thousand rows with the number of rows read; what it raises
+            between: called after a few thousand rows at most with the number of rows read; what it raises
                 ends the load, and nothing of it stays.
 
         Raises:

@@ -125,8 +125,16 @@ def test_a_role_but_workers_loads_without_the_libraries_of_workers(module: str) 
     subprocess.run([sys.executable, "-c", code], env=os.environ | servers, check=True)
 
 
-@pytest.mark.parametrize("command", ["up", "demo"])
-@pytest.mark.parametrize("module", ["click", "ops.supervisor", "ops.tour"])
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        ("up", "click"),
+        ("up", "ops.supervisor"),
+        ("up", "ops.cli.view"),
+        ("demo", "click"),
+        ("demo", "ops.tour"),
+    ],
+)
 def test_ctrl_c_while_it_starts_ends_it_quietly(tmp_path: Path, module: str, command: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", IMPORTING, module, command],
@@ -149,7 +157,7 @@ def test_ctrl_c_at_work_ends_a_command_quietly(monkeypatch: pytest.MonkeyPatch, 
         def __init__(self, *_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("ops.cli.platform.Supervisor", Interrupted)
+    monkeypatch.setattr("ops.cli.up.Supervisor", Interrupted)
     result = CliRunner().invoke(main, ["up"], env={"JOBYARD_HOME": str(tmp_path)})
     assert result.exit_code == 130
     assert result.output == ""

@@ -1,5 +1,7 @@
+from types import SimpleNamespace
 from typing import Any, cast
 
+from celery.concurrency import prefork, thread
 from celery.worker.components import Pool
 
 from worker.runtime.poolcare import PoolCare
@@ -13,19 +15,22 @@ class Hub:
         self.repeated.append((seconds, function))
 
 
-class Worker:
-    class pool:  # noqa: N801 - Celery's name
-        @staticmethod
-        def maintain_pool() -> None:
-            """Celery's: replace the children that died."""
+def looked_after(pool: type) -> tuple[Any, Hub]:
+    hub, worker = Hub(), SimpleNamespace(pool=object.__new__(pool))
+    PoolCare.register_with_event_loop(object.__new__(cast("Any", PoolCare)), worker, hub)
+    return worker, hub
 
 
 def test_the_pool_is_looked_after_more_than_once_a_second() -> None:
-    hub = Hub()
-    PoolCare.register_with_event_loop(object.__new__(cast("Any", PoolCare)), Worker(), hub)
+    worker, hub = looked_after(prefork.TaskPool)
     ((seconds, function),) = hub.repeated
     assert seconds < 1
-    assert function is Worker.pool.maintain_pool
+    assert function == worker.pool.maintain_pool
+
+
+def test_a_pool_without_children_wakes_nobody() -> None:
+    _, hub = looked_after(thread.TaskPool)
+    assert hub.repeated == []
 
 
 def test_it_comes_after_the_pool() -> None:

@@ -1,9 +1,12 @@
 """Rows of a CSV file (RFC 4180), whose first line names the columns."""
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 
+from worker.adapters.sql.loading.block import Block, Blocks
 from worker.adapters.sql.loading.lines import LARGEST_RECORD, too_large
 from worker.adapters.sql.loading.rejections import Refused, Rejections
 from worker.adapters.sql.loading.relation import Relation
@@ -26,12 +29,37 @@ class CsvRecords:
         self, lines: Iterable[bytes], request: LoadRequest, relation: Relation, rejections: Rejections
     ) -> None:
         csv.field_size_limit(LARGEST_RECORD)  # the module's own state, which nothing else here depends on
-        self._lines = iter(lines)
-        self._record: list[str] = []  # the physical lines of the record that is being read
-        self._reader = csv.reader(self._feed(), delimiter=request.delimiter, strict=True)
+        self._delimiter = request.delimiter
         self._null = request.null
         self._rejections = rejections
+        self._begin(lines, 1)
         self._columns = _columns(self._header(), request, relation)
+
+    def _begin(self, lines: Iterable[bytes], number: int) -> None:
+        """Read on with these lines, the first of which has that number."""
+        self._lines = iter(lines)
+        self._before = number - 1
+        self._record: list[str] = []  # the physical lines of the record that is being read
+        self._reader = csv.reader(self._feed(), delimiter=self._delimiter, strict=True)
+
+    @property
+    def _line(self) -> int:
+        """The number of the line that was read last."""
+        return self._before + self._reader.line_num
+
+    def blocks(self) -> Iterator[Block]:
+        """Whole records at once, as far as COPY reads them as we do; the rest is to be iterated."""
+        lines, number = self._lines, self._line + 1
+        blocks = Blocks(self._delimiter, self._null)
+        for data in blocks.of(lines):
+            yield Block(number, self._columns, data, self._delimiter, self._null)
+            number += data.count(b"\n")
+        self._begin(chain(io.BytesIO(blocks.rest), lines), number)
+
+    def rows_of(self, block: Block) -> Iterator[Row]:
+        """The rows of a block one by one."""
+        self._begin(io.BytesIO(block.data), block.line)
+        return iter(self)
 
     def __iter__(self) -> Iterator[Row]:
         """Read on; what cannot be a row is rejected.
@@ -59,7 +87,7 @@ class CsvRecords:
 
     def _next(self) -> list[str] | None:
         """The fields of the next record; none of one that was rejected, None at the end."""
-        self._begins = self._reader.line_num + 1
+        self._begins = self._line + 1
         self._record.clear()
         try:
             return next(self._reader, None)
@@ -68,7 +96,7 @@ class CsvRecords:
                 # The lines in between may have been rows of their own: leaving them out would lose them.
                 raise Refused(
                     f"the quotation that begins in line {self._begins} goes wrong in line"
-                    f" {self._reader.line_num} ({error}), so where rows begin after it cannot be told"
+                    f" {self._line} ({error}), so where rows begin after it cannot be told"
                 ) from None
             self._rejections.add(self._begins, str(error), "".join(self._record))
             return []

@@ -1,6 +1,6 @@
 """The port `TableLoader`."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection
@@ -11,7 +11,7 @@ from worker.adapters.sql.loading.ndjson_records import NdjsonRecords
 from worker.adapters.sql.loading.rejections import Refused, Rejections
 from worker.adapters.sql.loading.relation import describe
 from worker.adapters.sql.loading.row import chunks
-from worker.adapters.sql.loading.target import target
+from worker.adapters.sql.loading.target import Append, Target, target
 from worker.adapters.sql.loading.writer import Writer
 from worker.adapters.sql.markers import Job, Markers, Note
 from worker.adapters.sql.sources import Sources
@@ -82,11 +82,20 @@ def _load(
     applied = 0
     with file as pieces:
         rows = _FORMATS[request.format](physical_lines(pieces), request, relation, rejections)
-        writer = Writer(connection, target(connection, relation, request.mode), rejections)
-        for chunk in chunks(rows):
-            applied += writer.write(chunk)
+        goal = target(connection, relation, request.mode)
+        writer = Writer(connection, goal, rejections)
+        for written in _written(rows, writer, goal):
+            applied += written
             between(applied + rejections.count)
     rejections.settle()
     return Note(
         result={"rows_applied": applied, "rows_rejected": rejections.count}, rejected=rejections.csv()
     )
+
+
+def _written(rows: CsvRecords | NdjsonRecords, writer: Writer, goal: Target) -> Iterator[int]:
+    """Write all rows; how many are written, bit by bit."""
+    if isinstance(rows, CsvRecords) and isinstance(goal, Append):
+        for block in rows.blocks():
+            yield writer.write_block(block, goal) or sum(map(writer.write, chunks(rows.rows_of(block))))
+    yield from map(writer.write, chunks(rows))

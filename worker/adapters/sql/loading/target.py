@@ -7,12 +7,19 @@ from typing import Any, Protocol
 from psycopg2 import sql
 from sqlalchemy import Connection
 
+from worker.adapters.sql.loading.block import Block
 from worker.adapters.sql.loading.relation import Relation
 from worker.adapters.sql.loading.row import CHUNK_ROWS, Row
 from worker.contract.ports.database import Mode
 
 _STAGE = sql.Identifier("jobyard_stage")
 _LINE = sql.Identifier("line in the file")  # no name that a table would have
+_AT_ONCE = 64 * 1024  # bytes for each call of libpq
+# Whether a field stands for NULL does not go by its quotation marks.
+_COPY_BLOCK = sql.SQL(
+    "COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8', DELIMITER {delimiter},"
+    " NULL {null}, FORCE_NULL ({columns}))"
+)
 
 
 class Target(Protocol):
@@ -33,6 +40,17 @@ class Append:
         """Add the rows."""
         columns = list(map(sql.Identifier, rows[0].columns))
         _copy(self._cursor, self._table, columns, (row.data for row in rows))
+
+    def put_block(self, block: Block) -> int:
+        """Add the rows of a block, and return how many."""
+        statement = _COPY_BLOCK.format(
+            table=self._table,
+            columns=sql.SQL(", ").join(map(sql.Identifier, block.columns)),
+            delimiter=sql.Literal(block.delimiter),
+            null=sql.Literal(block.null),
+        )
+        self._cursor.copy_expert(statement, io.BytesIO(block.data), size=_AT_ONCE)
+        return int(self._cursor.rowcount)
 
 
 class Replace(Append):

@@ -4,9 +4,10 @@ import psycopg2
 from sqlalchemy import Connection
 
 from worker.adapters.sql.loading import blame
+from worker.adapters.sql.loading.block import Block
 from worker.adapters.sql.loading.rejections import Rejections
 from worker.adapters.sql.loading.row import Row
-from worker.adapters.sql.loading.target import Target
+from worker.adapters.sql.loading.target import Append, Target
 
 
 class Writer:
@@ -34,6 +35,20 @@ class Writer:
             else:
                 parts += filter(None, reversed(self._divide(part, refused)))
         return written
+
+    def write_block(self, block: Block, target: Append) -> int:
+        """Write a block; how many rows that were, or 0 where PostgreSQL refuses one of them.
+
+        Raises:
+            psycopg2.Error: what is wrong is none of the rows.
+        """
+        try:
+            with self._connection.begin_nested():
+                return target.put_block(block)
+        except psycopg2.Error as error:
+            if blame.is_of_a_row(error):
+                return 0
+            raise
 
     def _try(self, rows: list[Row]) -> psycopg2.Error | None:
         """What PostgreSQL has against the rows; then none of them is written."""

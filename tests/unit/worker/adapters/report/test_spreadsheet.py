@@ -14,6 +14,7 @@ from tests.unit.worker.adapters.report.tables import File, column, table
 from worker.adapters.report import sheet as sheets
 from worker.adapters.report.spreadsheet import write_xlsx
 from worker.adapters.report.table import Table
+from worker.adapters.report.worksheet import QuickWorksheet
 from worker.contract import Fatal
 from worker.definitions import Report, ReportTable
 from worker.definitions.report import Format
@@ -150,3 +151,15 @@ def test_the_file_says_what_it_is_and_of_which_parameters() -> None:
     assert properties.title == "Sales"
     assert properties.description == "since: 2026-03-01 12:00:00 UTC; kind: =1+1"
     assert zipfile.ZipFile(io.BytesIO(content)).testzip() is None
+
+
+def test_numbers_are_written_as_xlsxwriter_writes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [0, -7, 10**14, 0.1, 1e-9, Decimal("12.50"), 1e300, date(2026, 3, 1), WHEN, timedelta(hours=30)]
+
+    def cells() -> bytes:
+        parts = zipfile.ZipFile(io.BytesIO(written(table({"n": "number"}, [[value] for value in numbers]))))
+        return parts.read("xl/worksheets/sheet1.xml")
+
+    quick = cells()
+    monkeypatch.delattr(QuickWorksheet, "_write_cell")
+    assert quick == cells()
