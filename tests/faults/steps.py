@@ -14,10 +14,13 @@ _WAITING = """
     WHERE application_name = %s AND wait_event_type = 'Lock' AND query ILIKE %s
 """
 _HOLD = 4711  # of an advisory lock
-# Of a commit, which hangs as on a disk: the patience of workers with locks does not matter to it.
+# Of a commit, which hangs as on a disk: the patience of workers with locks does not matter to it, nor who
+# sent it, for whom the server looks once more within a second.
 _HOLD_COMMIT = f"""
-    CREATE OR REPLACE FUNCTION hold_commit() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$
+    CREATE OR REPLACE FUNCTION hold_commit() RETURNS trigger LANGUAGE plpgsql
+    SET lock_timeout = 0 SET client_connection_check_interval = 0 AS $$
     BEGIN
+        PERFORM pg_sleep(1.1);
         PERFORM pg_advisory_xact_lock_shared({_HOLD});
         RETURN NULL;
     END $$;
@@ -52,6 +55,11 @@ _ACCEPT = "DROP TRIGGER hold_accepted ON jobs"
 def waiting(rig: Rig, statement: str, count: int, role: str = "worker") -> None:
     """Wait until so many statements of a role's processes wait for a lock."""
     eventually(lambda: rig.sql(_WAITING, f"jobyard-{role}", statement)[0][0] >= count)
+
+
+def given_up(rig: Rig, statement: str, role: str = "worker") -> None:
+    """Wait until the ledger has noticed that those are gone whose statements waited."""
+    eventually(lambda: rig.sql(_WAITING, f"jobyard-{role}", statement)[0][0] == 0)
 
 
 @contextmanager

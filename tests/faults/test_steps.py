@@ -33,8 +33,9 @@ def killed(rig: Rig) -> float:
 def test_a_message_that_was_taken_and_not_claimed_comes_again(rig: Rig, bystander: Bystander) -> None:
     with steps.locked(rig, "LOCK TABLE queues IN ACCESS EXCLUSIVE MODE"):
         ids = [bystander.submit(kind) for kind in WORKERS]
-        steps.waiting(rig, "%claim_token%", count=2)
+        steps.waiting(rig, "%FROM claim_%", count=2)
         killed(rig)
+        steps.given_up(rig, "%FROM claim_%")
     bystander.succeeded(ids, RUNS_AGAIN)
     for job_id in ids:
         assert bystander.outcomes(job_id) == ["succeeded"]
@@ -67,8 +68,9 @@ def test_a_job_whose_effect_is_done_and_whose_outcome_is_not_runs_again(
     with steps.locked(rig, "SELECT FROM jobs WHERE id = ANY(%s::uuid[]) FOR UPDATE", ids):
         gate.touch()
         bystander.finished(ids)
-        steps.waiting(rig, "%ended%", count=2)
+        steps.waiting(rig, "%FROM finish_%", count=2)
         killed(rig)
+        steps.given_up(rig, "%FROM finish_%")
     bystander.succeeded(ids, RUNS_AGAIN)
     for job_id in ids:
         assert bystander.outcomes(job_id) == ["lost", "succeeded"]
@@ -79,7 +81,7 @@ def test_a_job_whose_effect_is_done_and_whose_outcome_is_not_runs_again(
 def test_an_outcome_whose_commit_nobody_saw_counts(rig: Rig, bystander: Bystander) -> None:
     with steps.commits_held(rig):
         ids = [bystander.submit(kind) for kind in WORKERS]
-        steps.waiting(rig, "COMMIT%", count=2)
+        steps.waiting(rig, "%", count=2)  # nothing but a commit waits, its own or that of a statement alone
         killed(rig)
     bystander.succeeded(ids, RUNS_AGAIN)
     for job_id in ids:

@@ -132,6 +132,7 @@ def ledger_args(
     given = connect_args(settings, role, statement_timeout, silence)
     bounds = {
         "idle_in_transaction_session_timeout": _milliseconds(idle or settings.database_idle_timeout),
+        "client_connection_check_interval": 1000,  # ms: a statement that waits ends with who sent it
         **{f"tcp_keepalives_{name}": value for name, value in _keepalives(silence).items()},
         "tcp_user_timeout": _milliseconds(silence),
     }

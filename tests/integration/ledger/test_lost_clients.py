@@ -1,18 +1,25 @@
 """A client of the ledger that vanishes without a word in the middle of a transaction."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import OperationalError
 
 from ops.chaos.proxy import Proxy
 from tests.awaiting import eventually
-from tests.integration.ledger.situations import change, claimed
+from tests.integration.ledger.situations import change, claim, claimed, enqueue, state
+from worker.contract.states import State
 from worker.ledger import transitions
 from worker.ledger.engines import Ledger
 from worker.settings import Settings
 
 IDLE = 3.0  # seconds
+
+_WAITING = text("""
+    SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jobyard-far' AND wait_event_type = 'Lock'
+""")
 
 
 @pytest.fixture
@@ -47,6 +54,33 @@ def test_its_jobs_are_rescued_although_it_held_their_locks(ledger: Ledger, far: 
     finally:
         holding.invalidate()
         holding.close()
+
+
+def test_a_claim_that_waits_ends_with_who_sent_it(ledger: Ledger, far: Ledger, wire: Proxy) -> None:
+    with ledger.write() as connection:
+        job_id = enqueue(connection)
+
+    def claim_from_afar() -> None:
+        with far.write_at_once() as connection:
+            claim(connection, job_id)
+
+    with ThreadPoolExecutor(1) as thread, ledger.write() as connection:
+        change(connection, job_id, progress="'1'")
+        sent = thread.submit(claim_from_afar)
+        eventually(lambda: waiting(ledger) == 1)
+        wire.cut()
+        with pytest.raises(OperationalError):
+            sent.result()
+        eventually(lambda: waiting(ledger) == 0)
+    with ledger.write() as connection:
+        assert state(connection, job_id) == State.QUEUED
+
+
+def waiting(ledger: Ledger) -> int:
+    """How many statements of the far side wait for a lock."""
+    with ledger.write() as connection:
+        found: int = connection.execute(_WAITING).scalar_one()
+    return found
 
 
 def test_the_server_looks_for_clients_that_vanished(far: Ledger) -> None:
