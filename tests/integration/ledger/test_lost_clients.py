@@ -71,7 +71,7 @@ def test_a_claim_that_waits_ends_with_who_sent_it(ledger: Ledger, far: Ledger, w
         wire.cut()
         with pytest.raises(OperationalError):
             sent.result()
-        eventually(lambda: waiting(ledger) == 0)
+        eventually(lambda: waiting(ledger) == 0, seconds=5.0)  # and not by its own limit
     with ledger.write() as connection:
         assert state(connection, job_id) == State.QUEUED
 
