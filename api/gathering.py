@@ -136,7 +136,7 @@ class Gatherer:
 
 
 def _name(entry: _Entry) -> tuple[UUID, str] | None:
-    return entry.key and (entry.job.client_id, entry.key.key)
+    return (entry.job.client_id, entry.key.key) if entry.key else None
 
 
 def _passes(admit: Admit, job: NewJob) -> bool:
