@@ -7,6 +7,7 @@ another's fault: what cannot go with others goes alone, where it meets its own.
 
 import queue
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -32,6 +33,7 @@ _BREATHS = 4  # before a transaction: who sent a request by now comes along, and
 _MOST = 100  # submissions in one transaction
 _HEAVIEST = 1024 * 1024  # bytes of payloads in one transaction
 _KEY_PATIENCE = "100ms"  # that all of them have for a key which a transaction elsewhere holds
+_SUSPICION = 10.0  # seconds for which the keys of those that had it go alone
 
 
 class _Entry(msgspec.Struct, eq=False):
@@ -56,6 +58,7 @@ class Gatherer:
         self._live_jobs = live_jobs
         self._patience = patience
         self._waiting: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
+        self._suspects: dict[tuple[UUID, str], float] = {}  # until when (monotonic): one was held elsewhere
         threading.Thread(target=self._run, name="gatherer", daemon=True).start()
 
     def takes(self, job: NewJob) -> bool:
@@ -66,8 +69,8 @@ class Gatherer:
         """Commit a job.
 
         Returns:
-            None where it must go alone: its key stands for something already, its client has too many jobs,
-            it has expired, or something is wrong with one that went with it.
+            None where it must go alone: its key stands for something already or may be held elsewhere, its
+            client has too many jobs, it has expired, or something is wrong with one that went with it.
 
         Raises:
             SQLAlchemyError: the ledger is away, or went away before it said whether it has the job.
@@ -104,6 +107,8 @@ class Gatherer:
         try:
             accepted = self._write(entries)
         except Exception as error:  # noqa: BLE001 - whatever it is, this thread serves the others
+            if _blocked(error):
+                self._suspect(entries)
             for entry in entries:
                 _refuse(entry, error)
         else:
@@ -113,8 +118,25 @@ class Gatherer:
     def _write(self, entries: Iterable[_Entry]) -> Mapping[UUID, Accepted]:
         with self._live_jobs.admission() as admit, self._ledger.write() as connection:
             # Before it is known whose keys are new: a repetition counts until the jobs are counted again.
-            jobs = _new(connection, [entry for entry in entries if _passes(admit, entry.job)])
+            passing = [
+                entry for entry in entries if not self._is_suspect(entry) and _passes(admit, entry.job)
+            ]
+            jobs = _new(connection, passing)
             return transitions.enqueue(connection, jobs) if jobs else {}
+
+    def _suspect(self, entries: Iterable[_Entry]) -> None:
+        """Let their keys go alone: one is held elsewhere, and whoever repeats it would hold up all others."""
+        now = time.monotonic()
+        kept = {name: until for name, until in self._suspects.items() if until > now}
+        self._suspects = kept | {name: now + _SUSPICION for name in map(_name, entries) if name}
+
+    def _is_suspect(self, entry: _Entry) -> bool:
+        name = _name(entry)
+        return name is not None and self._suspects.get(name, 0.0) > time.monotonic()
+
+
+def _name(entry: _Entry) -> tuple[UUID, str] | None:
+    return (entry.job.client_id, entry.key.key) if entry.key else None
 
 
 def _passes(admit: Admit, job: NewJob) -> bool:
@@ -154,5 +176,9 @@ def _refuse(entry: _Entry, error: Exception) -> None:
 
 def _of_one(error: SQLAlchemyError) -> bool:
     """Whether it may be the fault of one of them: the ledger is there, and took a dislike to something."""
-    blocked = isinstance(error, DBAPIError) and isinstance(error.orig, DeadlockDetected | LockNotAvailable)
-    return blocked or isinstance(error, DataError | IntegrityError)
+    return _blocked(error) or isinstance(error, DataError | IntegrityError)
+
+
+def _blocked(error: Exception) -> bool:
+    """Whether somebody elsewhere held what one of them needs."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, DeadlockDetected | LockNotAvailable)

@@ -36,6 +36,8 @@ _CONNECT_SECONDS = 5
 _CONFIGURATION = """
 # Jobyard's defaults
 max_connections = 200
+# Who plans a claim locks all partitions with their indexes: 850 with 60 days, and at midnight all plan anew.
+max_locks_per_transaction = 256
 shared_buffers = 128MB
 timezone = 'UTC'
 log_timezone = 'UTC'

@@ -222,8 +222,9 @@ class LedgerLine:
 _WAIT_FOR_ROWS = text("SELECT set_config('lock_timeout', :patience, true)")
 
 # SQLSTATE classes that speak of the server and not of the statement: connection, resources, intervention
-# by an operator, system error, a transaction that lost a race, a read-only standby.
-_OUTAGES = ("08", "53", "57", "58", "40", "25006", "55P03")
+# by an operator, system error, a transaction that lost a race, a read-only standby, and a worker that was
+# started before the migration that it needs: what it calls is not there yet.
+_OUTAGES = ("08", "53", "57", "58", "40", "25006", "55P03", "42883")
 
 # Of these what may be the statement's own doing: its time or the server's memory was not enough for it, or
 # somebody holds a row.

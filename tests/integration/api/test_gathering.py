@@ -16,6 +16,7 @@ from falcon.testing import Result, TestClient
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DataError, OperationalError
 
+from api import gathering
 from api.app import Deps, create_app
 from api.live_jobs import LiveJobs
 from tests.awaiting import eventually
@@ -156,6 +157,23 @@ def test_a_key_that_is_in_use_elsewhere_holds_up_nobody_else(
         assert not twin.done()
         connection.rollback()
     assert statuses(twin) == [202]
+
+
+def test_who_repeats_a_key_that_is_in_use_elsewhere_holds_up_the_others_once(
+    caller: Caller, submit: Submit, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "_KEY_PATIENCE", "600ms")
+    with ledger.write() as connection:
+        connection.execute(_HOLD, {"client": caller.client.id})
+        twins = [in_flight(submit, ledger, Idempotency_Key="held")]
+        assert statuses(submit()) == [202]  # behind those that were held up
+        twins += [in_flight(submit, ledger, Idempotency_Key="held") for _ in range(2)]
+        began = time.monotonic()
+        assert statuses(submit(), submit(Idempotency_Key="another")) == [202] * 2
+        assert time.monotonic() - began < 0.5
+        connection.rollback()
+    assert set(statuses(*twins)) == {202}
+    assert len({answer.result().json["id"] for answer in twins}) == 1
 
 
 def test_who_waits_for_a_transaction_too_long_is_told_to_come_back_and_left_no_job(

@@ -170,3 +170,15 @@ def test_a_result_that_json_allows_and_sql_text_does_not_is_stored(connection: C
     finish(connection, job_id, token, State.SUCCEEDED, result=b'"a\\u0000b"')
 
     assert row(connection, job_id)["result"] == "a\0b"
+
+
+def test_outcomes_are_recorded_in_whatever_order_they_come(connection: Connection) -> None:
+    held = [claimed(connection) for _ in range(3)]
+
+    words = [
+        Outcome(job_id=job_id, token=token, worker="w", state=State.SUCCEEDED)
+        for job_id, token in reversed(held)
+    ]
+
+    assert transitions.finish(connection, words).keys() == {job_id for job_id, _ in held}
+    assert {state(connection, job_id) for job_id, _ in held} == {State.SUCCEEDED}

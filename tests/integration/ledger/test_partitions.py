@@ -154,3 +154,15 @@ def test_claims_and_outcomes_by_a_kept_plan_read_the_primary_key_of_one_partitio
 
     read = {name for name, count in scans(connection).items() if count > before.get(name, 0)}
     assert read == {f"jobs_{time_of(job_id):%Y%m%d}_pkey" for job_id in ids}
+
+
+def test_a_kept_plan_learns_of_a_partition_that_was_made_since(connection: Connection) -> None:
+    assert claim(connection, enqueue(connection))
+
+    partitions.make_ahead(connection, FAR, days=0)
+    job_id = enqueue(connection, id=stray())
+    token = claim(connection, job_id)
+
+    assert token
+    assert finish(connection, job_id, token, State.SUCCEEDED) is State.SUCCEEDED
+    assert scans(connection)[f"jobs_{FAR:%Y%m%d}_pkey"] > 0

@@ -1,8 +1,11 @@
 """What clients and operators read."""
 
+from contextlib import suppress
 from uuid import UUID
 
+import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from tests.integration.ledger.situations import CLIENT, IN_STATE, claimed, enqueue, finish, row
 from worker.contract.states import Priority, State
@@ -140,12 +143,18 @@ def test_a_finished_job_shows_its_result(connection: Connection) -> None:
     assert stored["finished_at"] >= stored["started_at"]
 
 
-def test_what_reads_at_once_begins_no_transaction_and_the_next_begins_one(database_url: str) -> None:
+@pytest.mark.parametrize(
+    "last", ["SELECT 1", "SELECT 1 / 0", "SELECT pg_terminate_backend(pg_backend_pid())"]
+)
+def test_what_is_said_at_once_begins_no_transaction_and_the_next_begins_one(
+    database_url: str, last: str
+) -> None:
     settings = Settings(database_url=database_url, database_pool_size=1, database_pool_overflow=0)
     ledger = Ledger.open(settings, "tests")
     when = text("SELECT now()")  # when the transaction began
-    with ledger.write_at_once() as connection:
+    with suppress(DBAPIError), ledger.write_at_once() as connection:
         assert connection.execute(when).scalar_one() < connection.execute(when).scalar_one()
+        connection.execute(text(last))
     with ledger.write() as connection:
         assert connection.execute(when).scalar_one() == connection.execute(when).scalar_one()
     ledger.close()

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy import make_url
 
+from ops.embedded.postgres import _CONFIGURATION
 from ops.supervisor.roles import Role, role_table
 from worker.contract.queues import WORKERS
 from worker.settings import Settings, unknown_variables
@@ -139,6 +140,15 @@ def test_rabbitmq_carries_the_messages_where_its_profile_and_its_name_are_given(
     )
     assert SERVICES[url.hostname or ""]["profiles"] == ["rabbitmq"]
     assert f"default_user = {url.username}\ndefault_pass = {url.password}\n" == SECRETS["rabbitmq.conf"]
+
+
+def test_postgresql_has_the_same_room_for_locks_everywhere() -> None:
+    """A replica with less than its primary does not start."""
+    room = r"max_locks_per_transaction ?= ?(\d+)"
+    given = re.findall(room, " ".join(SERVICES["postgres"]["command"]))
+    assert given == re.findall(room, (TOP / "ops/docker/replica").read_text())
+    assert given == re.findall(room, _CONFIGURATION)
+    assert len(given) == 1
 
 
 def test_mails_go_to_the_service_that_catches_them() -> None:

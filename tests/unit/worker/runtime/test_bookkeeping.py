@@ -161,6 +161,7 @@ def _refused(code: str | None, error: type[DBAPIError] = DBAPIError) -> DBAPIErr
         (_refused("40P01"), True),  # deadlock_detected
         (_refused("25006"), True),  # read_only_sql_transaction: a standby
         (_refused("08006"), True),  # connection_failure
+        (_refused("42883"), True),  # undefined_function: the ledger's migration is still to come
         (_refused("22003"), False),  # numeric_value_out_of_range
         (_refused("42P01"), False),  # undefined_table
         (_refused("23505"), False),  # unique_violation
