@@ -6,7 +6,8 @@ its order; between them they may fill a queue a little beyond its room, which do
 """
 
 from collections.abc import Collection, Sequence
-from uuid import uuid4
+from itertools import chain
+from uuid import UUID, uuid4
 
 from schedules.bundling import bundled, fair_size
 from schedules.mark import Mark
@@ -95,9 +96,10 @@ class Dispatch:
             taken = self._take(lane, queue, self._limit(lane, room), alone=alone)
             carriers = self._bundled(taken, depths[lane], QUEUES.get(queue), workers.get(queue, 0))
             if carriers:
-                self._send(taken, carriers)
                 self._carried[lane] = len(taken) / len(carriers)
-            self._metrics.dispatched.labels(lane).inc(len(taken))
+                carriers = self._fitting(carriers, room)
+                self._send(carriers)
+            self._metrics.dispatched.labels(lane).inc(len(_jobs(carriers)))
             depths[lane] += len(carriers)
             more |= len(taken) == BATCH and len(carriers) < room
         return more
@@ -125,13 +127,26 @@ class Dispatch:
                 dispatches.end(connection, self._id)
         return taken
 
-    def _send(self, taken: Sequence[Message], carriers: Sequence[Message | Bundle]) -> None:
+    def _fitting(self, carriers: list[Message | Bundle], room: int) -> list[Message | Bundle]:
+        """Those for which there is room: fewer jobs may have been bundled than `_limit` went by."""
+        if len(carriers) > room:
+            with self._ledger.write() as connection:
+                messages.unpublish(connection, _jobs(carriers[room:]))
+        return carriers[:room]
+
+    def _send(self, carriers: Sequence[Message | Bundle]) -> None:
         try:
             self._broker.publish(carriers)
         except BrokerDown:
             with self._ledger.write() as connection:
-                messages.unpublish(connection, [message.job_id for message in taken])
+                messages.unpublish(connection, _jobs(carriers))
                 dispatches.end(connection, self._id)
             raise
         with self._ledger.write() as connection:
             dispatches.end(connection, self._id)
+
+
+def _jobs(carriers: Sequence[Message | Bundle]) -> list[UUID]:
+    """Whose messages they carry."""
+    each = (carrier.messages if isinstance(carrier, Bundle) else (carrier,) for carrier in carriers)
+    return [message.job_id for message in chain.from_iterable(each)]

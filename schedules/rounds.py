@@ -57,7 +57,7 @@ class Round:
         """One round; returns the seconds until the next one. Never raises."""
         with self._metrics.seconds.labels(self._name).time():
             try:
-                with self._metrics.agenda.time(), self._ledger.glance() as connection:
+                with self._metrics.agenda.time(), self._ledger.write_at_once() as connection:
                     todo = agenda.read(connection)
             except Exception as error:  # noqa: BLE001 - whatever it is, the next round tries again
                 self._metrics.failures.labels("ledger").inc()

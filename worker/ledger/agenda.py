@@ -28,6 +28,6 @@ _READ = text("""
 def read(connection: Connection) -> Agenda:
     """Look; with nothing to do this costs PostgreSQL a fraction of a millisecond.
 
-    It needs no transaction: see `Ledger.glance`.
+    It needs no transaction: see `Ledger.write_at_once`.
     """
     return Agenda(**connection.execute(_READ).mappings().one())

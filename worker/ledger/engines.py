@@ -60,12 +60,6 @@ class Ledger:
         with self._read.connect() as connection:
             yield connection
 
-    @contextmanager
-    def glance(self) -> Iterator[Connection]:
-        """No transaction, for one statement on the writing server: a third of the messages to and fro."""
-        with self._write.connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
-
     @property
     def pools(self) -> dict[str, Engine]:
         """The engines by what they do, for the metrics of their pools."""

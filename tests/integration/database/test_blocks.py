@@ -59,6 +59,23 @@ def test_a_good_file_goes_in_blocks(warehouse: Warehouse, monkeypatch: pytest.Mo
     assert warehouse.load(b"id,name,mail\r\n" + GOOD).rows_applied == 2
 
 
+def test_rows_that_a_trigger_takes_elsewhere_are_taken_once(warehouse: Warehouse) -> None:
+    warehouse.write("CREATE TABLE shop.elsewhere (LIKE shop.people)")
+    warehouse.write("""
+        CREATE FUNCTION shop.divert() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO shop.elsewhere SELECT NEW.*; RETURN NULL; END'
+    """)
+    warehouse.write(
+        "CREATE TRIGGER divert BEFORE INSERT ON shop.people FOR EACH ROW EXECUTE FUNCTION shop.divert()"
+    )
+    assert warehouse.load(b"id,name,mail\r\n" + GOOD).rows_applied == 2
+    assert warehouse.rows("SELECT id FROM shop.elsewhere ORDER BY id") == [(101,), (102,)]
+
+
+def test_what_no_statement_can_hold_stands_for_null_all_the_same(warehouse: Warehouse) -> None:
+    assert warehouse.load(b"id,name,mail\r\n" + GOOD, null="\0").rows_applied == 2
+
+
 def loaded(warehouse: Warehouse, file: bytes, null: str) -> tuple[object, ...]:
     """What is said of a load, and what is there afterwards."""
     said = warehouse.load(file, null=null, max_rejected=10)

@@ -133,6 +133,23 @@ def test_jobs_that_must_run_alone_share_one_lane(ledger: Ledger, broker: Broker,
     assert depths(broker) == {"isolation": 10}
 
 
+def test_room_for_bundles_is_not_filled_with_what_cannot_be_bundled(
+    ledger: Ledger, broker: Broker, metrics: Metrics, redis_client: redis.Redis
+) -> None:
+    part = Dispatch(ledger, broker, depth=10, metrics=metrics, short=["report.brief"])
+    submit(ledger, 500, queue="report", kind="report.brief")
+    while depths(broker).get("report", 0) < 10:
+        tick(ledger, part)
+    (key,) = redis_client.scan_iter("report*")
+    redis_client.rpop(key, 5)
+    ids = submit(ledger, 100, queue="report", kind="report.long", priority=Priority.HIGH)
+
+    tick(ledger, part)
+
+    assert depths(broker) == {"report": 10}
+    assert published(ledger, ids) == ids[:5], "the oldest; the others wait in the ledger as before"
+
+
 def test_a_backlog_of_short_jobs_is_published_in_bundles_each_of_which_is_one_message(
     ledger: Ledger, broker: Broker, metrics: Metrics
 ) -> None:

@@ -39,7 +39,7 @@ class FakeLedger:
             raise OperationalError("SELECT", {}, ConnectionError("refused"))
         yield MagicMock(spec=Connection)
 
-    glance = write
+    write_at_once = write
 
 
 def todo(moment: datetime = START, **fields: object) -> Agenda:

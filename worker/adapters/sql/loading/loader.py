@@ -97,5 +97,6 @@ def _written(rows: CsvRecords | NdjsonRecords, writer: Writer, goal: Target) -> 
     """Write all rows; how many are written, bit by bit."""
     if isinstance(rows, CsvRecords) and isinstance(goal, Append):
         for block in rows.blocks():
-            yield writer.write_block(block, goal) or sum(map(writer.write, chunks(rows.rows_of(block))))
+            taken = writer.write_block(block, goal)
+            yield block.rows if taken else sum(map(writer.write, chunks(rows.rows_of(block))))
     yield from map(writer.write, chunks(rows))

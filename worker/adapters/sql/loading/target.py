@@ -41,8 +41,8 @@ class Append:
         columns = list(map(sql.Identifier, rows[0].columns))
         _copy(self._cursor, self._table, columns, (row.data for row in rows))
 
-    def put_block(self, block: Block) -> int:
-        """Add the rows of a block, and return how many."""
+    def put_block(self, block: Block) -> None:
+        """Add the rows of a block."""
         statement = _COPY_BLOCK.format(
             table=self._table,
             columns=sql.SQL(", ").join(map(sql.Identifier, block.columns)),
@@ -50,7 +50,6 @@ class Append:
             null=sql.Literal(block.null),
         )
         self._cursor.copy_expert(statement, io.BytesIO(block.data), size=_AT_ONCE)
-        return int(self._cursor.rowcount)
 
 
 class Replace(Append):

@@ -36,19 +36,20 @@ class Writer:
                 parts += filter(None, reversed(self._divide(part, refused)))
         return written
 
-    def write_block(self, block: Block, target: Append) -> int:
-        """Write a block; how many rows that were, or 0 where PostgreSQL refuses one of them.
+    def write_block(self, block: Block, target: Append) -> bool:
+        """Write a block, or nothing of it where PostgreSQL refuses one of its rows; whether it is written.
 
         Raises:
             psycopg2.Error: what is wrong is none of the rows.
         """
         try:
             with self._connection.begin_nested():
-                return target.put_block(block)
+                target.put_block(block)
         except psycopg2.Error as error:
             if blame.is_of_a_row(error):
-                return 0
+                return False
             raise
+        return True
 
     def _try(self, rows: list[Row]) -> psycopg2.Error | None:
         """What PostgreSQL has against the rows; then none of them is written."""
