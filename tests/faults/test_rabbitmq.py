@@ -4,12 +4,14 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from ops.chaos import rig as rigs
 from ops.chaos.carrier import Carrier
 from ops.chaos.checker import judge
+from ops.chaos.faults.rabbitmq import queue_deleted, queues_purged
 from ops.chaos.history import read
 from ops.chaos.rabbitmq import MISSING, installed
 from ops.chaos.rig import Rig
@@ -36,3 +38,9 @@ def test_a_mix_of_faults_on_rabbitmq_breaks_no_promise(rig: Rig, tmp_path: Path)
     assert setting.errors == []
     assert verdict.accepted > 100
     assert len(verdict.faults) > 5
+
+
+def test_a_purge_passes_over_a_queue_that_was_deleted_a_moment_ago(rig: Rig) -> None:
+    dice = Random(1)  # noqa: S311 - which queue, not a secret
+    with queue_deleted.strike(rig, dice), queues_purged.strike(rig, dice) as harm:
+        assert harm.target == "broker"

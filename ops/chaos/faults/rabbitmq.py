@@ -1,9 +1,11 @@
 """What happens to RabbitMQ alone: queues are emptied or deleted, or the alarm of its memory is raised."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from random import Random
 from typing import Any
+
+from amqp.exceptions import NotFound
 
 from ops.chaos.carrier import Carrier
 from ops.chaos.faults.fault import Harm, Lane, fault
@@ -17,9 +19,10 @@ _BROKER = Harm("broker")
 
 @fault(Lane.BROKER, weight=3, carriers=_HERE)
 def queues_purged(rig: Rig, _dice: Random) -> Iterator[Harm]:
-    """Take every message that no worker holds out of all queues."""
-    with _channel(rig) as channel:
-        for name in QUEUES:
+    """Take every message that no worker holds out of all queues that are there."""
+    for name in QUEUES:
+        # One that was deleted a moment ago is made anew by whoever uses it next.
+        with suppress(NotFound), _channel(rig) as channel:
             channel.queue_purge(name)
     yield _BROKER
 
