@@ -127,17 +127,13 @@ class _Pruning:
             return False
 
     def _jobs_of(self, partition: str) -> Iterator[Pruned]:
-        after = _FIRST
-        while True:
-            with self._ledger.write() as connection:
-                retention.begin(connection)
-                ids = retention.ended_before(connection, partition, self._cutoff, after, _BATCH)
-                artifacts = retention.delete_jobs(connection, ids)
-            self._delete_bytes(artifacts)
-            if not ids:
-                return
-            after = ids[-1]
-            yield Pruned(jobs=len(ids), artifacts=len(artifacts))
+        for jobs, artifacts in self._taken(
+            lambda connection, after: retention.ended_before(
+                connection, partition, self._cutoff, after, _BATCH
+            ),
+            retention.delete_jobs,
+        ):
+            yield Pruned(jobs=jobs, artifacts=artifacts)
 
     def _with_clearable(self) -> Iterator[str]:
         """The partitions of jobs old enough for a rule; those past the retention are gone by now."""
@@ -150,17 +146,29 @@ class _Pruning:
         yield _DEFAULT
 
     def _clear(self, partition: str) -> Iterator[Pruned]:
+        for cleared, artifacts in self._taken(
+            lambda connection, after: retention.clearable(connection, partition, self._rules, after, _BATCH),
+            retention.clear_jobs,
+        ):
+            yield Pruned(cleared=cleared, artifacts=artifacts)
+
+    def _taken(
+        self,
+        find: Callable[[Connection, UUID], list[UUID]],
+        take: Callable[[Connection, list[UUID]], list[UUID]],
+    ) -> Iterator[tuple[int, int]]:
+        """Batch by batch, how many jobs were taken, and how many artifacts with them."""
         after = _FIRST
         while True:
             with self._ledger.write() as connection:
                 retention.begin(connection)
-                ids = retention.clearable(connection, partition, self._rules, after, _BATCH)
-                artifacts = retention.clear_jobs(connection, ids)
+                ids = find(connection, after)
+                artifacts = take(connection, ids)
             self._delete_bytes(artifacts)
             if not ids:
                 return
             after = ids[-1]
-            yield Pruned(cleared=len(ids), artifacts=len(artifacts))
+            yield len(ids), len(artifacts)
 
     def _uploads(self) -> Iterator[Pruned]:
         with self._ledger.write() as connection:
