@@ -87,6 +87,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     goal: str
     conditions: tuple[Condition, ...]
     must: bool = False  # whether a run fails where it is not met
+    between: str = ""  # what stands between and the goal, shown where it is not met
 
     def judge(self, figures: Figures | None) -> Judged:
         """Met where all conditions are; not measured where one that is missing could still decide it."""

@@ -59,13 +59,22 @@ def figures_of(found: list[Round]) -> list[tuple[str, str]]:
 
 def markdown(results: Results) -> str:
     """RESULTS.md."""
-    return "\n".join([_HEAD, *_goals(results), "", *_measures(results)])
+    return "\n".join([_HEAD, *_goals(results), *_between(results), "", *_measures(results)])
 
 
 def _goals(results: Results) -> Iterator[str]:
     yield "## The goals\n\n| measure | goal | found | |\n|---|---|---|---|"
     for goal, found in judged(results):
         yield f"| {goal.what} | {goal.goal} | {found.found} | {found.word} |"
+
+
+def _between(results: Results) -> Iterator[str]:
+    unmet = [goal for goal, found in judged(results) if found.met is False]
+    texts = dict.fromkeys(goal.between for goal in unmet if goal.between)
+    if texts:
+        yield "\n## What stands between\n"
+        yield "Where a goal is not met: what a profile showed, and what was tried.\n"
+        yield from (f"- {text}" for text in texts)
 
 
 def _measures(results: Results) -> Iterator[str]:

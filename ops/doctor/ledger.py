@@ -24,6 +24,18 @@ _LATE = 60.0  # seconds
 _FORGOTTEN = timedelta(days=1)  # a queue that is paused for longer
 
 _NEWEST = text("SELECT id, created_at FROM jobs ORDER BY id DESC LIMIT 1")
+# Who plans a claim locks every partition with its indexes (ops/decisions/0032).
+_LOCKS = text("""
+    WITH tables AS (
+        SELECT relid FROM pg_partition_tree('jobs') UNION SELECT relid FROM pg_partition_tree('attempts')
+    )
+    SELECT (SELECT count(*) FROM tables)
+             + (SELECT count(*) FROM pg_index JOIN tables ON indrelid = relid) AS needed,
+           CAST(current_setting('max_locks_per_transaction') AS int)
+             * CAST(current_setting('max_connections') AS int) AS settings,
+           (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()) AS sessions
+""")
+_SHARED = 2  # PostgreSQL has room for so many times its settings' product of holders, where locks are shared
 _OVERDUE = text("""
     SELECT EXISTS (SELECT FROM jobs WHERE state IN ('scheduled', 'retrying')
                    AND due_at < now() - :age * interval '1 second')
@@ -57,6 +69,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
         clock = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         skew = abs((datetime.now(UTC) - clock).total_seconds())
         yield Finding("clock", skew < _SKEW, f"{skew:.1f} s from the ledger's; keep them by NTP")
+        yield from _examine_locks(connection)
         yield from _examine_ids(connection)
         yield from _examine_due(connection)
         yield from _examine_paused(connection)
@@ -67,6 +80,25 @@ def _examine(settings: Settings) -> Iterator[Finding]:
 def _examine_replica(settings: Settings) -> Iterator[Finding]:
     with closing(Ledger.open(settings, "doctor")) as ledger, ledger.read() as connection:
         yield from examine_version("replica", connection)
+
+
+def _examine_locks(connection: Connection) -> Iterator[Finding]:
+    row = connection.execute(_LOCKS).one()
+    yield room_for_locks(row.needed, row.settings, row.sessions)
+
+
+def room_for_locks(needed: int, settings: int, sessions: int) -> Finding:
+    """Whether all sessions can plan a claim at once, as they do when a partition was made.
+
+    Args:
+        needed: locks of one session.
+        settings: the product of PostgreSQL's `max_locks_per_transaction` and `max_connections`.
+        sessions: that are open.
+    """
+    fit = _SHARED * settings // needed
+    text = f"room for {fit} sessions that plan a claim at once, and {sessions} are open"
+    advice = "; set PostgreSQL's max_locks_per_transaction to 256 or more, and restart it"
+    return Finding("locks", fit >= sessions, text if fit >= sessions else text + advice)
 
 
 def _examine_ids(connection: Connection) -> Iterator[Finding]:

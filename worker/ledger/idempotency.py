@@ -20,14 +20,20 @@ _EARLIER = text("""
 """)
 
 
+# The patience is for the keys: it ends with the statement, also where no key was new.
 _REMEMBER_MANY = text("""
     SET LOCAL lock_timeout = :patience;
-    INSERT INTO idempotency_keys (client_id, key, fingerprint, job_id)
-    SELECT client_id, key, decode(fingerprint, 'hex'), job_id FROM json_to_recordset(CAST(:wishes AS json))
-        AS wish (client_id uuid, key text, fingerprint text, job_id uuid)
-    ORDER BY client_id, key
-    ON CONFLICT (client_id, key) DO NOTHING
-    RETURNING job_id
+    WITH remembered AS (
+        INSERT INTO idempotency_keys (client_id, key, fingerprint, job_id)
+        SELECT client_id, key, decode(fingerprint, 'hex'), job_id
+        FROM json_to_recordset(CAST(:wishes AS json))
+            AS wish (client_id uuid, key text, fingerprint text, job_id uuid)
+        ORDER BY client_id, key
+        ON CONFLICT (client_id, key) DO NOTHING
+        RETURNING job_id
+    )
+    SELECT coalesce(array_agg(CAST(job_id AS text)), '{}'), set_config('lock_timeout', '0', true)
+    FROM remembered
 """)
 
 
@@ -46,14 +52,14 @@ def remember_many(connection: Connection, wishes: Sequence[Wish], patience: str)
     Args:
         connection: of that transaction.
         wishes: the keys.
-        patience: that statements of this transaction have for others, as PostgreSQL's `lock_timeout`.
+        patience: with others who hold one of these keys, as PostgreSQL's `lock_timeout`.
 
     Returns:
         The jobs whose keys are new; the caller must not enqueue the others.
     """
     rows = [msgspec.structs.asdict(wish) | {"fingerprint": wish.fingerprint.hex()} for wish in wishes]
     words = {"wishes": msgspec.json.encode(rows).decode(), "patience": patience}
-    return set(connection.execute(_REMEMBER_MANY, words).scalars())
+    return set(map(UUID, connection.execute(_REMEMBER_MANY, words).scalar_one()))
 
 
 class Earlier(msgspec.Struct, frozen=True):

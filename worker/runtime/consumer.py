@@ -27,8 +27,19 @@ _REFUSALS = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 class Dispatcher(EventDispatcher):
     """Celery's, with room for the events of a moment: a bundle alone brings 150, and theirs holds 24."""
 
+    _group_buffer: dict[str, list[Any]]  # Celery's, of which its stub does not tell
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options | {"buffer_limit": _EVENTS})
+
+    def extend_buffer(self, other: "Dispatcher") -> None:  # type: ignore[override]  # all are of this class
+        """Take over from the dispatcher of a lost connection, also what waited to travel together.
+
+        Celery leaves that behind; Flower would show the jobs that ended meanwhile as started for ever.
+        """
+        super().extend_buffer(other)
+        for group, events in other._group_buffer.items():  # noqa: SLF001 - of the same class
+            self._group_buffer[group].extend(events)
 
 
 class Consumer(CeleryConsumer):

@@ -85,11 +85,18 @@ def statuses(*answers: "Future[Result]") -> list[int]:
     return [answer.result().status_code for answer in answers]
 
 
-def test_what_comes_while_others_are_committed_goes_together(submit: Submit, ledger: Ledger) -> None:
+@pytest.mark.parametrize("keys", [False, True])
+def test_what_comes_while_others_are_committed_goes_together(
+    submit: Submit, ledger: Ledger, *, keys: bool
+) -> None:
+    def started(number: int) -> "Future[Result]":
+        return submit(**({"Idempotency_Key": f"key-{number}"} if keys else {}))
+
     with held_up(ledger):
-        first = in_flight(submit, ledger)
-        others = [submit() for _ in range(10)]
+        first = in_flight(lambda **_: started(0), ledger)
+        others = [started(number) for number in range(1, 11)]
         time.sleep(0.2)  # nothing can be seen of those that wait in the process
+        assert waiting(ledger) == 1
     assert set(statuses(first, *others)) == {202}
     assert len(transactions(ledger, [first, *others])) == 2
 

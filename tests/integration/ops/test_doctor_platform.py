@@ -14,7 +14,7 @@ from sqlalchemy import text
 from ops.doctor.broker import examine_broker
 from ops.doctor.environment import examine_environment
 from ops.doctor.finding import Finding
-from ops.doctor.ledger import examine_ledger
+from ops.doctor.ledger import examine_ledger, room_for_locks
 from ops.doctor.schedules import examine_schedules
 from schedules.files import SHIPPED, Files, load
 from tests.integration.ledger.situations import change, enqueue
@@ -265,3 +265,14 @@ def test_versions_are_told_and_misspelt_variables_named(
     assert "celery 5." in found["versions"].text
     assert not found["settings"].good
     assert "JOBYARD_HOEM" in found["settings"].text
+
+
+def test_all_sessions_have_room_for_their_locks(settings: Settings) -> None:
+    assert by_subject(examine_ledger(settings))["locks"].good
+
+
+def test_too_little_room_for_locks_names_the_setting() -> None:
+    found = room_for_locks(needed=1710, settings=64 * 100, sessions=37)
+    assert not found.good
+    assert "7 sessions" in found.text
+    assert "max_locks_per_transaction" in found.text

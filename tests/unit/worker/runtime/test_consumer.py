@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 import redis
+from celery import Celery
 from celery.worker.consumer import Consumer as CeleryConsumer
 
-from worker.runtime.consumer import Consumer
+from worker.runtime.consumer import Consumer, Dispatcher
 
 
 class Connection:
@@ -127,7 +128,7 @@ class Loop:
         self.later.append((delay, call))
 
 
-class Dispatcher:
+class Flushes:
     """Counts how often it was told to send what it holds."""
 
     def __init__(self) -> None:
@@ -139,7 +140,7 @@ class Dispatcher:
 
 def test_the_events_of_a_moment_are_sent_together(monkeypatch: pytest.MonkeyPatch) -> None:
     made: Consumer = object.__new__(Consumer)
-    made.hub, made.event_dispatcher = Loop(), Dispatcher()
+    made.hub, made.event_dispatcher = Loop(), Flushes()
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     for _ in range(100):
@@ -154,8 +155,16 @@ def test_the_events_of_a_moment_are_sent_together(monkeypatch: pytest.MonkeyPatc
 
 def test_a_consumer_that_ends_sends_its_last_events(monkeypatch: pytest.MonkeyPatch) -> None:
     made: Consumer = object.__new__(Consumer)
-    made.event_dispatcher = Dispatcher()
+    made.event_dispatcher = Flushes()
     flushed: list[int] = []
     monkeypatch.setattr(CeleryConsumer, "shutdown", lambda _: flushed.append(made.event_dispatcher.flushed))
     made.shutdown()
     assert flushed == [1]
+
+
+def test_events_that_waited_for_others_outlive_their_connection() -> None:
+    with Celery(broker="memory://").connection_for_write() as connection:
+        lost, fresh = (Dispatcher(connection, enabled=False) for _ in range(2))
+    lost._group_buffer["task"].append({"type": "task-succeeded"})
+    fresh.extend_buffer(lost)
+    assert fresh._group_buffer["task"] == [{"type": "task-succeeded"}]
