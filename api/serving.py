@@ -142,17 +142,20 @@ class Log(Logger):
 class _Sharing(StreamServer):
     """Leaves the next connection to the other processes, for the longer the more it has itself.
 
-    Else whoever wakes first takes nearly all that come at once, and the others have nothing to do.
+    Else whoever wakes first takes nearly all that come at once, and the others have nothing to do. One that
+    takes the place of another which ended is no more than the share of before, and nothing waits for it.
     """
 
     max_accept = 1
+    _held = 0  # connections after the last one was accepted
 
     def do_handle(self, *accepted: Any) -> None:
-        """Serve a connection, and accept none for a moment."""
+        """Serve a connection, and where it is one more, accept none for a moment."""
         super().do_handle(*accepted)
-        self.stop_accepting()
-        pause = min(len(cast("Pool", self.pool)) * _PAUSE, _LONGEST_PAUSE)
-        gevent.spawn_later(pause, self._go_on)
+        before, self._held = self._held, len(cast("Pool", self.pool))
+        if self._held > before:
+            self.stop_accepting()
+            gevent.spawn_later(min(self._held * _PAUSE, _LONGEST_PAUSE), self._go_on)
 
     def _go_on(self) -> None:
         if self.started:
