@@ -80,7 +80,7 @@ def transport_options(url: str) -> dict[str, Any]:
     if not is_redis(url):
         # No `confirm_publish`: it waits for each message (1,800/s, where `_Confirms` reaches 19,000/s), and
         # would let Celery's events wait too.
-        return {"on_open": _bound}
+        return {"on_open": _Bound()}
     return {
         # The ledger knows what was delivered: emulated acknowledgements would double the broker's work
         # and bring back its visibility timeout with its duplicates.
@@ -302,10 +302,17 @@ class _Confirms:
         raise MessageNacked
 
 
-def _bound(connection: Any) -> None:
-    """Let no call on an AMQP connection wait without bound."""
-    # py-amqp's own timeouts are options of the kernel, which sockets under gevent do not see.
-    connection.sock.settimeout(SILENCE)
+class _Bound:
+    """Lets no call on an AMQP connection wait without bound."""
+
+    def __call__(self, connection: Any) -> None:
+        """Take a connection that was opened."""
+        # py-amqp's own timeouts are options of the kernel, which sockets under gevent do not see.
+        connection.sock.settimeout(SILENCE)
+
+    def __json__(self) -> str:
+        """What a worker says of it in `inspect stats`, which has the options of its connection."""
+        return f"bound to {SILENCE} s"
 
 
 def _refuse(reason: str) -> NoReturn:

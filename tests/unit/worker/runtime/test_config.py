@@ -1,4 +1,7 @@
+import json
+
 import pytest
+from kombu.utils.json import dumps
 
 from worker.contract.queues import QUEUES
 from worker.runtime.config import config
@@ -45,6 +48,12 @@ def test_a_silent_rabbitmq_is_noticed_early_enough_to_resume_within_ten_seconds(
 @pytest.mark.parametrize("url", [REDIS, RABBITMQ])
 def test_no_event_waits_for_a_confirmation(url: str) -> None:
     assert "confirm_publish" not in config(url)["broker_transport_options"]
+
+
+@pytest.mark.parametrize("url", [REDIS, RABBITMQ])
+def test_a_worker_can_tell_flower_how_it_is_connected(url: str) -> None:
+    options = config(url)["broker_transport_options"]
+    assert json.loads(dumps(options)).keys() == options.keys()
 
 
 @pytest.mark.parametrize("url", [REDIS, RABBITMQ])
