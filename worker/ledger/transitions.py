@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from worker.contract.states import FINAL, State
-from worker.ledger import followups, unique_keys
+from worker.ledger import calls, followups, unique_keys
 from worker.ledger.records import Accepted, Claim, ClaimedJob, JobFailure, NewJob, Outcome
 from worker.ledger.rows import uuid_array
 
@@ -109,9 +109,10 @@ def expire(connection: Connection, limit: int) -> list[UUID]:
 
 # ── running ───────────────────────────────────────────────────────────────────────────────────────────
 
-_CLAIM = text("""
-    SELECT * FROM claim_0011(CAST(:ids AS uuid[]), CAST(:tokens AS uuid[]), :alone, :worker_id)
-""")
+_CLAIM = """
+    SELECT * FROM claim_0011(
+        CAST(%(ids)s AS uuid[]), CAST(%(tokens)s AS uuid[]), %(alone)s, %(worker_id)s)
+"""
 
 
 def claim(connection: Connection, claims: Sequence[Claim]) -> list[ClaimedJob]:
@@ -121,23 +122,21 @@ def claim(connection: Connection, claims: Sequence[Claim]) -> list[ClaimedJob]:
     bundle begins) gives the same job again, unless it was taken away meanwhile.
     """
     claims = sorted(claims, key=lambda claim: claim.job_id)
-    rows = connection.execute(
-        _CLAIM,
-        {
-            "ids": uuid_array([claim.job_id for claim in claims]),
-            "tokens": uuid_array([claim.token for claim in claims]),
-            "alone": [claim.alone for claim in claims],
-            "worker_id": claims[0].worker_id,
-        },
-    )
-    return [ClaimedJob(**row) for row in rows.mappings()]
+    words = {
+        "ids": uuid_array([claim.job_id for claim in claims]),
+        "tokens": uuid_array([claim.token for claim in claims]),
+        "alone": [claim.alone for claim in claims],
+        "worker_id": claims[0].worker_id,
+    }
+    return [ClaimedJob(**row) for row in calls.rows(connection, _CLAIM, words)]
 
 
-_FINISH = text("""
+_FINISH = """
     SELECT * FROM finish_0011(
-        CAST(:ids AS uuid[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]), CAST(:results AS text[]),
-        CAST(:errors AS text[]), CAST(:delays AS float[]), CAST(:workers AS text[]))
-""")
+        CAST(%(ids)s AS uuid[]), CAST(%(tokens)s AS uuid[]), CAST(%(states)s AS text[]),
+        CAST(%(results)s AS text[]), CAST(%(errors)s AS text[]), CAST(%(delays)s AS float[]),
+        CAST(%(workers)s AS text[]))
+"""
 
 _SPOKEN = text("""
     SELECT j.id, j.state
@@ -163,7 +162,7 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> dict[UUID, St
         "delays": [outcome.delay for outcome in outcomes],
         "workers": [outcome.worker for outcome in outcomes],
     }
-    stands = {row.id: State(row.state) for row in connection.execute(_FINISH, words)}
+    stands = {row["id"]: State(row["state"]) for row in calls.rows(connection, _FINISH, words)}
     if len(stands) < len(outcomes):
         for row in connection.execute(_SPOKEN, words):
             # What was to be retried may be queued by now; its word was retrying.

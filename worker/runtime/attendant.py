@@ -82,13 +82,15 @@ class Attendant:
     def _repeat(self, task: Callable[[Sequence[Attempt]], None]) -> None:
         while True:
             with self._changed:
-                while not self._running:
+                if not self._running:
                     self._changed.wait()
+            # Before the look: a short job is over by then, and those that follow it wake nobody.
+            time.sleep(_ROUND)
             try:
-                task(self.running())
+                if running := self.running():
+                    task(running)
             except Exception as error:  # noqa: BLE001 - without this thread no deadline would hold
                 logger.opt(exception=error).error("attendant_failed")
-            time.sleep(_ROUND)
 
     def _look(self, _attempts: Sequence[Attempt]) -> None:
         with self._changed:

@@ -11,12 +11,12 @@ from uuid import UUID
 
 import msgspec
 from loguru import logger
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from worker.contract.states import FINAL, State
-from worker.ledger import transitions
+from worker.ledger import calls, transitions
 from worker.ledger.artifacts import record_artifacts
 from worker.ledger.engines import Ledger
 from worker.ledger.records import Claim, ClaimedJob, Outcome
@@ -211,7 +211,7 @@ class LedgerLine:
         at_once = patience is None and batch.is_one_statement()
         with self._ledger.write_at_once() if at_once else self._ledger.write() as connection:
             if patience is not None:
-                connection.execute(_WAIT_FOR_ROWS, {"patience": f"{int(patience * 1000)}ms"})
+                calls.rows(connection, _WAIT_FOR_ROWS, {"patience": f"{int(patience * 1000)}ms"})
             answers = settle(connection, batch, self._worker)
         ended = [job_id for job_id, state in answers.recorded.items() if state in FINAL]
         if ended:
@@ -219,7 +219,7 @@ class LedgerLine:
         return answers
 
 
-_WAIT_FOR_ROWS = text("SELECT set_config('lock_timeout', :patience, true)")
+_WAIT_FOR_ROWS = "SELECT set_config('lock_timeout', %(patience)s, true)"
 
 # SQLSTATE classes that speak of the server and not of the statement: connection, resources, intervention
 # by an operator, system error, a transaction that lost a race, a read-only standby, and a worker that was

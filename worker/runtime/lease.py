@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from worker.catalog import Catalog
 from worker.contract.queues import ISOLATION
 from worker.ledger import leases, messages, transitions
-from worker.ledger.engines import lease_args, writing_url
+from worker.ledger.engines import at_once, lease_args, writing_url
 from worker.ledger.gate import Gate
 from worker.runtime import forking, native
 from worker.runtime.losses import Losses, News
@@ -197,10 +197,10 @@ class LeaseKeeper:
             self._losses.compare()
 
     def _renew(self) -> None:
-        with self._connection() as connection:
+        # A statement alone, for every worker sends it again and again.
+        with self._connection() as connection, at_once(connection):
             leases.renew(
-                # A statement alone: every worker sends it again and again.
-                connection.execution_options(isolation_level="AUTOCOMMIT"),
+                connection,
                 self._incarnation.id,
                 name=self._incarnation.name,
                 host=socket.gethostname(),
