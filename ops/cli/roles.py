@@ -13,10 +13,8 @@ from importlib.util import find_spec
 import click
 
 from ops.cli.environment import read_settings
-from worker import logs
-from worker.broker import is_redis
 from worker.contract.queues import ISOLATION, POOLS, QUEUES, Queue
-from worker.settings import Settings
+from worker.settings import Settings, is_redis
 
 _OFFLINE = 600  # seconds for which Flower shows a worker that is gone: the next one has another name
 
@@ -77,6 +75,8 @@ def flower() -> None:
     _require_servers(settings)
     if not settings.flower_password:
         raise click.ClickException("Flower is never open: set JOBYARD_FLOWER_PASSWORD")
+    from worker import logs  # noqa: PLC0415 - here alone, and every role waits for what this module loads
+
     logs.set_up(settings, "flower")
     # The login must not stand in the list of processes, so it goes by the environment.
     login = {"FLOWER_BASIC_AUTH": f"{settings.flower_user}:{settings.flower_password}"}
