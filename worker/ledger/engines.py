@@ -41,18 +41,9 @@ class Ledger:
 
     @contextmanager
     def write_at_once(self) -> Iterator[Connection]:
-        """For one statement: each is a transaction of its own, and nothing is sent before it and after it.
-
-        Not by SQLAlchemy's level AUTOCOMMIT, which asks the server for the usual level at the end.
-        """
-        with self._write.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            driver.autocommit = True
-            try:
-                yield connection
-            finally:
-                if not driver.closed:
-                    driver.autocommit = False
+        """For one statement; see `at_once`."""
+        with self._write.connect() as connection, at_once(connection):
+            yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -74,6 +65,22 @@ class Ledger:
         """Forget inherited connections without closing them: they belong to the parent process."""
         for pool in self.pools.values():
             pool.dispose(close=False)
+
+
+@contextmanager
+def at_once(connection: Connection) -> Iterator[None]:
+    """Make each statement a transaction of its own: nothing is sent before it and after it.
+
+    Not by SQLAlchemy's level AUTOCOMMIT, which asks the server for the usual level at the end: three more
+    messages to and fro.
+    """
+    driver: Any = connection.connection.driver_connection
+    driver.autocommit = True
+    try:
+        yield
+    finally:
+        if not driver.closed:
+            driver.autocommit = False
 
 
 def writing_url(settings: Settings) -> URL:

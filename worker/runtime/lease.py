@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from worker.catalog import Catalog
 from worker.contract.queues import ISOLATION
 from worker.ledger import leases, messages, transitions
-from worker.ledger.engines import lease_args, writing_url
+from worker.ledger.engines import at_once, lease_args, writing_url
 from worker.ledger.gate import Gate
 from worker.runtime import forking, native
 from worker.runtime.losses import Losses, News
@@ -68,6 +68,7 @@ class LeaseKeeper:
         self._left = native.Bell()
         self._losses = Losses(
             self._transaction,
+            self._statement,
             incarnation,
             catalog=catalog,
             metrics=metrics,
@@ -166,6 +167,12 @@ class LeaseKeeper:
             yield connection
 
     @contextlib.contextmanager
+    def _statement(self) -> Iterator[Connection]:
+        """For one statement: what every worker asks again and again, idle or not."""
+        with self._connection() as connection, at_once(connection):
+            yield connection
+
+    @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:
         """A connection, with which no child is forked: so it waits for no server that says nothing."""
         with self._calm, self._engine.connect() as connection, self._patience.limit(connection):
@@ -197,10 +204,9 @@ class LeaseKeeper:
             self._losses.compare()
 
     def _renew(self) -> None:
-        with self._connection() as connection:
+        with self._statement() as connection:
             leases.renew(
-                # A statement alone: every worker sends it again and again.
-                connection.execution_options(isolation_level="AUTOCOMMIT"),
+                connection,
                 self._incarnation.id,
                 name=self._incarnation.name,
                 host=socket.gethostname(),
