@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import gevent
 from gevent import monkey
+from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.glogging import Logger
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from api.wsgi import Api
 
 _SILENCE = 30.0  # seconds that a client may neither send what it announced nor take what it asked for
-_LOOK = 0.1  # seconds between two looks whether the process is to stop, or has nothing left to finish
+_TURN = 1.0  # seconds between two signs of life for gunicorn's master
 _PAUSE = 50e-6  # seconds in which others may accept, for each connection that this process has
 _LONGEST_PAUSE = 500e-6
 _CLOSING = 6.0  # seconds at the end of the grace, for the last messages and the connections
@@ -46,6 +47,7 @@ class Worker(GeventWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stop_at = float("inf")  # monotonic time
+        self._told_to_stop = Event()
 
     def run(self) -> None:
         """Serve until told to stop; then let go of everything.
@@ -56,8 +58,9 @@ class Worker(GeventWorker):
         pool = Pool(self.worker_connections)
         servers = [self._serve(listener, pool) for listener in self.sockets]
         try:
-            while self.alive and time.monotonic() < self._stop_at:
-                self._turn()
+            while self.alive and not self._told_to_stop.wait(_TURN):
+                self.notify()
+            self._drain()
             self._finish(servers, pool)
         finally:
             self._api.close()
@@ -67,6 +70,7 @@ class Worker(GeventWorker):
         if self.booted:
             self._api.draining = True
             self._stop_at = min(self._stop_at, time.monotonic() + self._api.drain_delay)
+            self._told_to_stop.set()
         else:
             super().handle_exit(sig, frame)
 
@@ -108,21 +112,24 @@ class Worker(GeventWorker):
         server.start()
         return server
 
+    def _drain(self) -> None:
+        """Serve on for the moment in which others learn that this process is not ready."""
+        while self.alive and (left := self._stop_at - time.monotonic()) > 0:
+            self.notify()
+            gevent.sleep(min(left, _TURN))
+
     def _finish(self, servers: list[StreamServer], pool: Pool) -> None:
         give_up_at = time.monotonic() + self.cfg.graceful_timeout - self._api.drain_delay - _CLOSING
         self._api.draining = True  # it may have served its share of requests, and was not told
         self._api.release()  # first, for those who wait may hold every place that the next line needs
         for server in servers:
             _close(server)
-        while len(pool) and time.monotonic() < give_up_at:
-            self._turn()
+        while len(pool) and (left := give_up_at - time.monotonic()) > 0:
+            self.notify()
+            pool.join(min(left, _TURN))
         if len(pool):
             self.log.warning("requests_cut_off %d", len(pool))
             pool.kill(timeout=1.0)
-
-    def _turn(self) -> None:
-        self.notify()
-        gevent.sleep(_LOOK)
 
     @property
     def _api(self) -> "Api":

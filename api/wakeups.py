@@ -15,6 +15,7 @@ from worker.broker import ENDED_CHANNEL
 
 _PATIENCE = 5.0  # seconds that the broker may stay silent when it is asked something
 _PAUSE = 1.0  # seconds between two tries to reach it
+_HUSH = 5.0  # seconds without a notice after which it looks whether it was closed
 
 
 class Wakeups:
@@ -63,5 +64,5 @@ class Wakeups:
             notices.subscribe(ENDED_CHANNEL)
             self._connected = True
             while not self._closed.is_set():
-                if notice := notices.get_message(timeout=_PAUSE):
+                if notice := notices.get_message(timeout=_HUSH):
                     self._wake(notice["data"].decode("ascii", "replace").split(","))

@@ -22,13 +22,13 @@ from api.metrics import Metrics
 from api.waiting import Waiters
 from api.wakeups import Wakeups
 from worker import catalog, logs
-from worker.broker import Broker, is_redis
-from worker.bucket import storage_of
+from worker.broker import Broker
 from worker.connections import Connections
 from worker.ledger import batches, jobs
 from worker.ledger.engines import Ledger
 from worker.publisher import Publisher
-from worker.settings import Settings
+from worker.settings import Settings, is_redis
+from worker.stores import storage_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -22,6 +22,7 @@ from worker.contract.states import Priority
 from worker.ledger.records import Bundle, Message
 from worker.message import BODY
 from worker.message import headers as message_headers
+from worker.settings import is_redis
 
 # Redis: the lowest number goes first, in the four steps 0, 3, 6 and 9. RabbitMQ: the highest, and quorum
 # queues know none before 4.0, then two levels, up to 4 and above.
@@ -68,11 +69,6 @@ class BrokerDown(Exception):  # noqa: N818 - a condition that callers expect, no
 
 class BrokerBlocked(OperationalError):  # noqa: N818 - a condition, as above
     """RabbitMQ takes no messages for now: its memory or its disk is nearly full."""
-
-
-def is_redis(url: str) -> bool:
-    """Whether a URL names Redis or Valkey, as opposed to RabbitMQ."""
-    return url.split(":", 1)[0] in {"redis", "rediss"}
 
 
 def transport_options(url: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ store nothing.
 """
 
 import io
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,31 +21,12 @@ from obstore.store import S3Store
 
 from worker.ledger.ids import new_id
 from worker.settings import Settings
-from worker.storage import Storage, Writer
-
-Apart = Callable[..., Any]  # runs a function with its arguments where it may block
+from worker.storage import Apart, Storage, Writer, here
 
 _PATIENCE = timedelta(seconds=30)  # of one request
 _CONNECTING = timedelta(seconds=5)
 _TRIES = 3
 _BUFFER = 1024 * 1024  # bytes of one reading request
-
-
-def _here(function: Callable[..., Any], *words: Any) -> Any:
-    return function(*words)
-
-
-def storage_of(settings: Settings, apart: Apart = _here) -> Storage:
-    """Where the settings say that artifacts are.
-
-    Args:
-        settings: `storage_url` and what belongs to it.
-        apart: runs what blocks, where this process must not.
-    """
-    if settings.storage_url is None:
-        folder = settings.home_path / "artifacts"
-        return Storage(folder, lambda descriptor: apart(os.fsync, descriptor))
-    return Bucket(store_of(settings), settings.home_path, apart)
 
 
 def store_of(settings: Settings) -> S3Store:
@@ -80,7 +60,7 @@ class Bucket(Storage):
         apart: runs what blocks.
     """
 
-    def __init__(self, store: S3Store, desk: Path, apart: Apart = _here) -> None:
+    def __init__(self, store: S3Store, desk: Path, apart: Apart = here) -> None:
         self._store = store
         self._desk = desk
         self._apart = apart

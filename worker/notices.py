@@ -12,7 +12,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from worker.broker import ENDED_CHANNEL, is_redis
+from worker.broker import ENDED_CHANNEL
+from worker.settings import is_redis
 
 _PATIENCE = 0.5  # seconds
 _REST = 5.0  # seconds without notices after a failure

@@ -21,6 +21,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+_SELDOM = 3600.0  # seconds
 _STOPPED = 60.0  # seconds without a beat; a round that meets silent servers takes up to twenty
 
 
@@ -79,7 +80,8 @@ def serve(page: Page, host: str, port: int) -> None:
     except OSError as error:
         logger.warning("metrics_unserved", port=port, error=str(error))
         return
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    # It asks itself now and then whether it was told to stop, which nobody does: it ends with the process.
+    threading.Thread(target=server.serve_forever, args=(_SELDOM,), name="metrics", daemon=True).start()
     logger.info("metrics_served", port=server.server_port)
 
 

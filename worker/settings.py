@@ -354,6 +354,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return {PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None}
 
 
+def is_redis(url: str) -> bool:
+    """Whether a URL names Redis or Valkey, as opposed to RabbitMQ."""
+    return url.split(":", 1)[0] in {"redis", "rediss"}
+
+
 def source_variable(name: str) -> str:
     """The variable that holds the URL of a data source."""
     return f"{PREFIX}SOURCE_{name.upper()}_URL"

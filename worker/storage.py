@@ -10,12 +10,19 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import UUID
 
 from worker.ledger.ids import new_id
 
+Apart = Callable[..., Any]  # runs a function with its arguments where it may block
+
 _UNFINISHED = ".part"  # suffix of a file that is being written
+
+
+def here(function: Callable[..., Any], *words: Any) -> Any:
+    """Run it in the thread that asks: the `Apart` of a process that may block."""
+    return function(*words)
 
 
 class Writer:

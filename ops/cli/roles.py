@@ -13,11 +13,10 @@ from importlib.util import find_spec
 import click
 
 from ops.cli.environment import read_settings
-from worker import logs
-from worker.broker import is_redis
 from worker.contract.queues import ISOLATION, POOLS, QUEUES, Queue
-from worker.settings import Settings
+from worker.settings import Settings, is_redis
 
+_HEARTBEAT = 5  # seconds between two of a worker's events that say that it lives
 _OFFLINE = 600  # seconds for which Flower shows a worker that is gone: the next one has another name
 
 # Files that a worker may have open: its own, and for each job a connection, what it writes, and two to spare.
@@ -57,6 +56,9 @@ def worker(queues: tuple[str, ...], concurrency: int | None, pool: str | None) -
         *("--concurrency", str(slots)),
         # A name of its own: remote control reaches a worker by it, and on RabbitMQ only one can have it.
         *("--hostname", f"{queues[0]}@%h-{os.getpid()}"),
+        # For Flower, which counts a worker as gone after twice as long; every two seconds, as Celery has it,
+        # they are a twentieth of what an idle platform does.
+        *("--heartbeat-interval", str(_HEARTBEAT)),
         # Workers learn of each other from the ledger: gossip and mingling only delay the start.
         *("--without-gossip", "--without-mingle"),
     ]
@@ -77,6 +79,8 @@ def flower() -> None:
     _require_servers(settings)
     if not settings.flower_password:
         raise click.ClickException("Flower is never open: set JOBYARD_FLOWER_PASSWORD")
+    from worker import logs  # noqa: PLC0415 - here alone, and every role waits for what this module loads
+
     logs.set_up(settings, "flower")
     # The login must not stand in the list of processes, so it goes by the environment.
     login = {"FLOWER_BASIC_AUTH": f"{settings.flower_user}:{settings.flower_password}"}

@@ -6,9 +6,9 @@ import redis
 
 from ops.doctor.finding import Finding, guarded
 from ops.doctor.ledger import NO_PLATFORM
-from worker.broker import DROPPED, Broker, BrokerDown, is_redis
+from worker.broker import DROPPED, Broker, BrokerDown
 from worker.contract.queues import QUEUES
-from worker.settings import PREFIX, Settings
+from worker.settings import PREFIX, Settings, is_redis
 
 _AWAY = (
     f"see that it runs where {PREFIX}BROKER_URL says (ops/runbooks/BrokerDown.md); jobs wait in the ledger"

@@ -41,7 +41,7 @@ class Ledger:
 
     @contextmanager
     def write_at_once(self) -> Iterator[Connection]:
-        """For one statement: a connection to the writing server, `at_once`."""
+        """For one statement; see `at_once`."""
         with self._write.connect() as connection, at_once(connection):
             yield connection
 
@@ -71,7 +71,8 @@ class Ledger:
 def at_once(connection: Connection) -> Iterator[None]:
     """Make each statement a transaction of its own: nothing is sent before it and after it.
 
-    Not by SQLAlchemy's level AUTOCOMMIT, which asks the server for the usual level at the end.
+    Not by SQLAlchemy's level AUTOCOMMIT, which asks the server for the usual level at the end: three more
+    messages to and fro.
     """
     driver: Any = connection.connection.driver_connection
     driver.autocommit = True

@@ -4,8 +4,9 @@ from typing import Any
 
 import kombu
 
-from worker.broker import is_redis, queue, transport_options
+from worker.broker import queue, transport_options
 from worker.contract.queues import QUEUES
+from worker.settings import is_redis
 
 _HEARTBEAT = 2  # seconds
 

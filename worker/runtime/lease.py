@@ -68,6 +68,7 @@ class LeaseKeeper:
         self._left = native.Bell()
         self._losses = Losses(
             self._transaction,
+            self._statement,
             incarnation,
             catalog=catalog,
             metrics=metrics,
@@ -166,6 +167,12 @@ class LeaseKeeper:
             yield connection
 
     @contextlib.contextmanager
+    def _statement(self) -> Iterator[Connection]:
+        """For one statement: what every worker asks again and again, idle or not."""
+        with self._connection() as connection, at_once(connection):
+            yield connection
+
+    @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:
         """A connection, with which no child is forked: so it waits for no server that says nothing."""
         with self._calm, self._engine.connect() as connection, self._patience.limit(connection):
@@ -197,8 +204,7 @@ class LeaseKeeper:
             self._losses.compare()
 
     def _renew(self) -> None:
-        # A statement alone, for every worker sends it again and again.
-        with self._connection() as connection, at_once(connection):
+        with self._statement() as connection:
             leases.renew(
                 connection,
                 self._incarnation.id,

@@ -46,6 +46,7 @@ class Losses:
     def __init__(
         self,
         transaction: Transaction,
+        statement: Transaction,
         incarnation: Incarnation,
         *,
         catalog: Catalog,
@@ -57,6 +58,7 @@ class Losses:
 
         Args:
             transaction: of the lease's connection.
+            statement: the same for one statement alone.
             incarnation: of the worker.
             catalog: of the jobs that it may hold.
             metrics: counts losses.
@@ -64,6 +66,7 @@ class Losses:
             cap: losses while alone after which a job ends failed.
         """
         self._transaction = transaction
+        self._statement = statement
         self._incarnation = incarnation
         self._catalog = catalog
         self._metrics = metrics
@@ -121,7 +124,7 @@ class Losses:
                 self._record_death(job, died[job.id])
 
     def _held(self) -> list[Held]:
-        with self._transaction() as connection:
+        with self._statement() as connection:
             return leases.held_by(connection, self._incarnation.id)
 
     def _record_death(self, job: Held, news: News) -> None:

@@ -13,7 +13,6 @@ import msgspec
 from celery.worker import state as celery_state
 
 from worker.broker import Broker
-from worker.bucket import storage_of
 from worker.catalog import Catalog
 from worker.contract.queues import QUEUES
 from worker.ledger.engines import Ledger
@@ -32,6 +31,7 @@ from worker.runtime.shutdown import Stopper
 from worker.runtime.watchdog import Watchdog
 from worker.settings import Settings
 from worker.storage import Storage
+from worker.stores import storage_of
 
 
 class Resources(msgspec.Struct, frozen=True):

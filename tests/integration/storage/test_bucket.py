@@ -10,10 +10,11 @@ from pathlib import Path
 import obstore
 import pytest
 
-from worker.bucket import Bucket, storage_of, store_of
+from worker.bucket import Bucket, store_of
 from worker.ledger.ids import new_id
 from worker.settings import Settings
 from worker.storage import Storage
+from worker.stores import storage_of
 
 SERVER = """
 from moto.server import ThreadedMotoServer
@@ -29,8 +30,8 @@ time.sleep(600)
 FORKED = """
 import os, sys
 from pathlib import Path
-from worker.bucket import storage_of
 from worker.settings import Settings
+from worker.stores import storage_of
 storage = storage_of(Settings(storage_url="s3://kept/a", storage_endpoint=sys.argv[1],
     storage_key="k", storage_secret="s", home=sys.argv[2]))
 for _ in range(2):

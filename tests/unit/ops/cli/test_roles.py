@@ -17,7 +17,7 @@ def became(monkeypatch: pytest.MonkeyPatch, *words: str, **settings: str) -> lis
     seen: list[str] = []
     monkeypatch.setattr("ops.cli.roles.os.execve", lambda _path, argv, _environ: seen.extend(argv))
     # This process goes on: its logs are not a role's.
-    monkeypatch.setattr("ops.cli.roles.logs.set_up", lambda *_args, **_kwargs: None)
+    monkeypatch.setattr("worker.logs.set_up", lambda *_args, **_kwargs: None)
     result = CliRunner().invoke(main, words, env={**SERVERS, **settings})
     assert result.exit_code == 0, result.output
     return seen

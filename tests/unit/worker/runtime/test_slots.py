@@ -1,4 +1,4 @@
-"""Which children of a prefork pool an operator may take from it."""
+"""Which children of a prefork pool an operator may take from it, and how soon a dead one is seen."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -54,3 +54,16 @@ def test_a_child_that_was_told_to_go_is_sent_nothing_more_and_counts_once() -> N
     assert slots._busy_workers == {100}
     slots.shrink(1)
     assert gone(slots) == [0, 1]
+
+
+def test_a_child_that_is_not_dead_yet_when_its_pipe_closes_is_looked_at_again_within_a_second() -> None:
+    later: list[tuple[float, Any]] = []
+    hub = SimpleNamespace(call_later=lambda seconds, look: later.append((seconds, look)))
+    slots = object.__new__(Slots)
+    looks: list[float] = []
+    slots.maintain_pool = lambda: looks.append(0.0)
+    slots._event_process_exit(hub, SimpleNamespace())
+    for seconds, look in later:
+        assert seconds < 1
+        look()
+    assert len(looks) == 1 + len(later) >= 2

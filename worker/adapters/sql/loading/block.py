@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from worker.adapters.sql.loading.lines import PhysicalLines
+
 # What a worker has sent when it is killed must fit into the sockets: a server that waits for a lock with more
 # before it than it has room for does not notice.
 SIZE = 64 * 1024  # bytes, about
@@ -52,9 +54,9 @@ class Blocks:
         field = _FIELD.format(delimiter=re.escape(delimiter))
         self._records = re.compile(_RECORDS.format(field=field, delimiter=re.escape(delimiter)).encode())
 
-    def of(self, lines: Iterator[bytes]) -> Iterator[bytes]:
+    def of(self, lines: PhysicalLines) -> Iterator[bytes]:
         """The blocks, as far as there are any; the lines after the rest are left where they are."""
-        while self._possible and (piece := _some(lines)):
+        while self._possible and (piece := lines.some(SIZE)):
             self.rest += piece
             found = self._records.match(self.rest)
             end = found.end() if found and _END not in self.rest else 0
@@ -62,13 +64,3 @@ class Blocks:
                 return
             yield self.rest[:end]
             self.rest = self.rest[end:]
-
-
-def _some(lines: Iterator[bytes]) -> bytes:
-    taken, size = [], 0
-    for line in lines:
-        taken.append(line)
-        size += len(line)
-        if size >= SIZE:
-            break
-    return b"".join(taken)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 
 from worker.adapters.sql.loading.block import Block, Blocks
-from worker.adapters.sql.loading.lines import LARGEST_RECORD, too_large
+from worker.adapters.sql.loading.lines import LARGEST_RECORD, PhysicalLines, too_large
 from worker.adapters.sql.loading.rejections import Refused, Rejections
 from worker.adapters.sql.loading.relation import Relation
 from worker.adapters.sql.loading.row import Misfit, Row, encode
@@ -26,12 +26,13 @@ class CsvRecords:
     """
 
     def __init__(
-        self, lines: Iterable[bytes], request: LoadRequest, relation: Relation, rejections: Rejections
+        self, lines: PhysicalLines, request: LoadRequest, relation: Relation, rejections: Rejections
     ) -> None:
         csv.field_size_limit(LARGEST_RECORD)  # the module's own state, which nothing else here depends on
         self._delimiter = request.delimiter
         self._null = request.null
         self._rejections = rejections
+        self._file = lines
         self._begin(lines, 1)
         self._columns = _columns(self._header(), request, relation)
 
@@ -49,12 +50,12 @@ class CsvRecords:
 
     def blocks(self) -> Iterator[Block]:
         """Whole records at once, as far as COPY reads them as we do; the rest is to be iterated."""
-        lines, number = self._lines, self._line + 1
+        number = self._line + 1
         blocks = Blocks(self._delimiter, self._null)
-        for data in blocks.of(lines):
+        for data in blocks.of(self._file):
             yield Block(number, self._columns, data, self._delimiter, self._null)
             number += data.count(b"\n")
-        self._begin(chain(io.BytesIO(blocks.rest), lines), number)
+        self._begin(chain(io.BytesIO(blocks.rest), self._file), number)
 
     def rows_of(self, block: Block) -> Iterator[Row]:
         """The rows of a block one by one."""

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from sqlalchemy import Connection
 
 from worker.adapters.sql.loading.csv_records import CsvRecords
-from worker.adapters.sql.loading.lines import physical_lines
+from worker.adapters.sql.loading.lines import PhysicalLines
 from worker.adapters.sql.loading.ndjson_records import NdjsonRecords
 from worker.adapters.sql.loading.rejections import Refused, Rejections
 from worker.adapters.sql.loading.relation import describe
@@ -81,7 +81,7 @@ def _load(
     relation = describe(connection, request, declared)
     applied = 0
     with file as pieces:
-        rows = _FORMATS[request.format](physical_lines(pieces), request, relation, rejections)
+        rows = _FORMATS[request.format](PhysicalLines(pieces), request, relation, rejections)
         goal = target(connection, relation, request.mode)
         writer = Writer(connection, goal, rejections)
         for written in _written(rows, writer, goal):
