@@ -152,6 +152,22 @@ def test_it_is_renewed_over_another_connection_when_its_own_was_cut(
     eventually(lambda: (heartbeat() or first) > first)
 
 
+@pytest.mark.usefixtures("lease")
+def test_nothing_follows_a_heartbeat_that_a_lost_server_could_leave_unanswered(
+    heartbeat: Heartbeat, ledger: Ledger
+) -> None:
+    first = heartbeat()
+    assert first is not None
+    second = eventually(lambda: (now := heartbeat()) and now > first and now)
+    eventually(lambda: (heartbeat() or second) > second)
+    last = text("""
+        SELECT query FROM pg_stat_activity
+        WHERE application_name = 'jobyard-lease' AND datname = current_database()
+    """)
+    with ledger.read() as connection:
+        assert "INTO workers" in connection.execute(last).scalar_one()
+
+
 def _freeze(ledger: Ledger) -> int | None:
     """Stop the process that serves the lease, unless it is in the middle of something, with a row locked."""
     idle = text("""
