@@ -1,5 +1,6 @@
 """The goals that the platform sets itself, in the order of their table."""
 
+from ops.bench import between
 from ops.bench.figures import Figure
 from ops.bench.goals import AtLeast, AtMost, Goal, Least, Most
 
@@ -17,7 +18,9 @@ def _rate(contender: str) -> Figure:
 
 
 def _drained(what: str, goal: str, times: float, ours: str, *theirs: Figure) -> Goal:
-    return Goal(measure="drain", what=what, goal=goal, conditions=(AtLeast(times, _rate(ours), theirs),))
+    stands = between.BACKLOG if ours == "prefork backlog" else between.ONE_BY_ONE
+    conditions = (AtLeast(times, _rate(ours), theirs),)
+    return Goal(measure="drain", what=what, goal=goal, conditions=conditions, between=stands)
 
 
 GOALS: tuple[Goal, ...] = (
@@ -35,6 +38,7 @@ GOALS: tuple[Goal, ...] = (
         what="the same, of what a constant answer reaches",
         goal="at least half",
         conditions=(AtLeast(0.5, _rate("jobyard"), (_rate("constant"),)),),
+        between=between.CONSTANT,
     ),
     Goal(
         measure="batches",
@@ -91,6 +95,7 @@ GOALS: tuple[Goal, ...] = (
             Most(Figure("100 pages one by one", "of the ideal"), 1.1),
             Most(Figure("100 pages as a batch", "of the ideal"), 1.1),
         ),
+        between=between.PAGES,
     ),
     Goal(
         measure="pages",
@@ -100,6 +105,7 @@ GOALS: tuple[Goal, ...] = (
             Most(Figure("1,000 pages on one worker", "seconds"), 5),
             Most(Figure("1,000 pages on one worker", "worker's MB at most"), 400),
         ),
+        between=between.PAGES,
     ),
     *(
         Goal(
@@ -149,6 +155,7 @@ GOALS: tuple[Goal, ...] = (
         what="`database.load` of 1 million rows",
         goal="at least 60 % of bare COPY",
         conditions=(AtLeast(0.6, _ours("rows per second"), (Figure("COPY", "rows per second"),)),),
+        between=between.LOAD,
     ),
     Goal(
         measure="idle",
@@ -159,6 +166,7 @@ GOALS: tuple[Goal, ...] = (
             Most(_ours("MB"), 900),
             Most(_ours("seconds until ready"), 5),
         ),
+        between=between.IDLE,
     ),
     Goal(
         measure="soak",

@@ -1,11 +1,15 @@
 """Whether a goal was met."""
 
+from pathlib import Path
+
 import pytest
 
 from ops.bench.figures import Figure, Figures, Round
 from ops.bench.goals import AtLeast, AtMost, Condition, Goal, Judged, Least, Most
 from ops.bench.issue import GOALS
 from ops.bench.measures import MEASURES
+from ops.bench.results import read
+from ops.bench.table import judged, markdown
 
 OURS = Figure("ours", "rate")
 
@@ -60,3 +64,10 @@ def test_a_goal_is_met_where_all_its_conditions_are() -> None:
 
 def test_every_goal_belongs_to_a_measure() -> None:
     assert {each.measure for each in GOALS} <= set(MEASURES)
+
+
+def test_the_published_table_is_that_of_the_results_and_says_what_stands_between() -> None:
+    folder = Path("ops/bench")
+    results = read(folder)
+    assert (folder / "RESULTS.md").read_text() == markdown(results)
+    assert [goal.what for goal, found in judged(results) if found.met is False and not goal.between] == []
