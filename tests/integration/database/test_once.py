@@ -115,7 +115,7 @@ def _attempt(url: str, job: str) -> Iterator["subprocess.Popen[bytes]"]:
 
 def _copying(warehouse: Warehouse) -> list[tuple[Any, ...]]:
     return warehouse.rows(
-        "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY %' AND wait_event_type = 'Lock'"
+        "SELECT pid FROM pg_stat_activity WHERE query LIKE '%COPY %' AND wait_event_type = 'Lock'"
         " AND datname = current_database()"
     )
 

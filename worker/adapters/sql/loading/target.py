@@ -14,10 +14,12 @@ from worker.contract.ports.database import Mode
 
 _STAGE = sql.Identifier("jobyard_stage")
 _LINE = sql.Identifier("line in the file")  # no name that a table would have
+_SAVEPOINT = sql.Identifier("jobyard_block")
 _AT_ONCE = 64 * 1024  # bytes for each call of libpq
 # Whether a field stands for NULL does not go by its quotation marks.
 _COPY_BLOCK = sql.SQL(
-    "COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8', DELIMITER {delimiter},"
+    "RELEASE SAVEPOINT {savepoint}; SAVEPOINT {savepoint};"
+    " COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8', DELIMITER {delimiter},"
     " NULL {null}, FORCE_NULL ({columns}))"
 )
 
@@ -35,6 +37,7 @@ class Append:
     def __init__(self, connection: Connection, relation: Relation) -> None:
         self._cursor = _cursor(connection)
         self._table = relation.identifier
+        self._cursor.execute(sql.SQL("SAVEPOINT {}").format(_SAVEPOINT))
 
     def put(self, rows: Sequence[Row]) -> None:
         """Add the rows."""
@@ -42,14 +45,19 @@ class Append:
         _copy(self._cursor, self._table, columns, (row.data for row in rows))
 
     def put_block(self, block: Block) -> None:
-        """Add the rows of a block."""
+        """Add the rows of a block, behind a savepoint that goes to the server with them."""
         statement = _COPY_BLOCK.format(
+            savepoint=_SAVEPOINT,
             table=self._table,
             columns=sql.SQL(", ").join(map(sql.Identifier, block.columns)),
             delimiter=sql.Literal(block.delimiter),
             null=sql.Literal(block.null),
         )
         self._cursor.copy_expert(statement, io.BytesIO(block.data), size=_AT_ONCE)
+
+    def take_back(self) -> None:
+        """Undo the block that was put last, of which PostgreSQL refused a row."""
+        self._cursor.execute(sql.SQL("ROLLBACK TO SAVEPOINT {}").format(_SAVEPOINT))
 
 
 class Replace(Append):

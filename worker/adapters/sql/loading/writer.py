@@ -43,12 +43,12 @@ class Writer:
             psycopg2.Error: what is wrong is none of the rows.
         """
         try:
-            with self._connection.begin_nested():
-                target.put_block(block)
+            target.put_block(block)
         except psycopg2.Error as error:
-            if blame.is_of_a_row(error):
-                return False
-            raise
+            if not blame.is_of_a_row(error):
+                raise
+            target.take_back()
+            return False
         return True
 
     def _try(self, rows: list[Row]) -> psycopg2.Error | None:
