@@ -27,6 +27,10 @@ from worker.settings import PREFIX, Settings
 KINDS = "ops.bench.kinds"
 
 _CLEAR = text("TRUNCATE jobs, attempts, batches, endings, dependencies")
+_END = text("""
+    UPDATE jobs SET state = 'cancelled', finished_at = now()
+    WHERE client_id = :client AND state IN ('scheduled', 'queued', 'retrying')
+""")  # as a client would; nobody works for their queue, and a beat would publish them again and again
 _NO_MARK = text("TRUNCATE broker_mark")  # or a beat would look for what the broker seems to have lost
 
 
@@ -39,7 +43,7 @@ class Ground(msgspec.Struct):
     ledger: Ledger  # for preparing and checking
     client: UUID
     key: str
-    keep: bool = False  # whether what a round leaves stays there; the next one has another client
+    keep: bool = False  # whether what a round leaves stays in the history; the next one has another client
 
     @property
     def redis_url(self) -> str:
@@ -68,6 +72,7 @@ class Ground(msgspec.Struct):
         with self.ledger.write() as connection:
             connection.execute(_NO_MARK)
             if self.keep:
+                connection.execute(_END, {"client": self.client})
                 self.client, self.key = _new_client(connection)
             else:
                 connection.execute(_CLEAR)

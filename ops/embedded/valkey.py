@@ -3,6 +3,10 @@
 import signal
 from pathlib import Path
 
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
 from ops.embedded.account import Account, entering
 from ops.embedded.binaries import valkey_binary
 from ops.embedded.leftovers import stop_servers
@@ -75,11 +79,6 @@ class ValkeyServer(Server):
 
     def answers(self) -> bool:
         """Ping it with our password."""
-        # Here, when both servers are starting, which takes them longer than this import.
-        import redis  # noqa: PLC0415
-        from redis.backoff import NoBackoff  # noqa: PLC0415
-        from redis.retry import Retry  # noqa: PLC0415
-
         client = redis.Redis(
             host=HOST,
             port=self.port,

@@ -54,7 +54,8 @@ _PUBLISHED = "state = 'queued' AND published_at IS NOT NULL AND queue ="
 _AS_DISPATCHED = "ORDER BY wants_alone, priority DESC, id"
 _AS_PUBLISHED = "ORDER BY published_at"
 
-# What is counted may all be of a high priority: the oldest of another stands at the head of its own lane.
+# What is counted may all be of a high priority: the oldest of another stands at the head of its own lane. Found
+# from its priority downwards, for by the id alone the planner would search a whole day for an empty lane.
 _WAITING = text(f"""
     SELECT name, least(found, :counted) AS depth, oldest, extract(epoch FROM now() - oldest) AS age
     FROM unnest(CAST(:queues AS text[])) AS wanted (name), LATERAL (
@@ -67,8 +68,8 @@ _WAITING = text(f"""
             SELECT head.due_at, false
             FROM unnest(ARRAY[false, true]) AS lane (alone), unnest(CAST(:ranks AS int[])) AS rank, LATERAL (
                 SELECT due_at FROM jobs
-                WHERE {_UNPUBLISHED} name AND wants_alone = lane.alone AND priority = rank
-                ORDER BY id LIMIT :head) head
+                WHERE {_UNPUBLISHED} name AND wants_alone = lane.alone AND priority <= rank
+                ORDER BY priority DESC, id LIMIT :head) head
         ) AS first) waiting
 """)
 

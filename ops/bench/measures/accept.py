@@ -50,6 +50,7 @@ def measure(course: Course) -> list[Round]:
 
 def singles(place: Ground, course: Course) -> Mapping[str, float]:
     """What the platform accepts; every job must be in its ledger."""
+    place.clear()
     taken = _ask(course, place.api_address, place.key)
     return _counted(place, taken, len(speech.ids(taken.answers)))
 

@@ -2,7 +2,7 @@
 
 Two platforms take turns, each with servers of its own. The history lies in the partitions of the last days,
 and belongs to another client; the million wait in a queue that is paused. What the rounds leave behind stays
-there, as it would.
+there, as it would, and has ended.
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,9 @@ from worker.ledger.engines import Ledger
 _DAYS = 10  # of the history
 _CHUNK = 250_000  # jobs in one statement
 _TIMEOUT = text("SET LOCAL statement_timeout = 0")
+_SETTLE = [
+    text(each) for each in ("SET statement_timeout = 0", "VACUUM (ANALYZE)", "RESET statement_timeout")
+]
 _PAUSE = text("INSERT INTO queues (name, paused_at) VALUES (:queue, now())")
 _OTHERS = "00000000-0000-0000-0000-000000000001"  # who owns the history
 
@@ -86,7 +89,7 @@ def _fill(course: Course, place: Ground) -> None:
     for number in range(0, queued, _CHUNK):
         first = now - timedelta(hours=1) + number * timedelta(milliseconds=1)
         _insert(ledger, first, timedelta(milliseconds=1), min(_CHUNK, queued - number), ended=False)
-    _analyze(ledger)
+    _settle(ledger)
 
 
 def _insert(ledger: Ledger, first: datetime, step: timedelta, count: int, *, ended: bool) -> None:
@@ -105,8 +108,8 @@ def _insert(ledger: Ledger, first: datetime, step: timedelta, count: int, *, end
         )
 
 
-def _analyze(ledger: Ledger) -> None:
-    """As autovacuum would have done on the way."""
-    with ledger.write() as connection:
-        connection.execute(_TIMEOUT)
-        connection.execute(text("ANALYZE jobs"))
+def _settle(ledger: Ledger) -> None:
+    """As autovacuum would have done on the way; else it would do so during the first rounds."""
+    with ledger.write_at_once() as connection:
+        for statement in _SETTLE:
+            connection.execute(statement)

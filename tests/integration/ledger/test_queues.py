@@ -6,9 +6,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, text
 
-from tests.integration.ledger.situations import change, claim, claimed, enqueue, finish, row
+from tests.integration.ledger.explaining import explained
+from tests.integration.ledger.situations import change, claim, claimed, enqueue, finish, new_job, row
 from worker.contract.states import Priority, State
-from worker.ledger import leases, messages, queues
+from worker.ledger import leases, messages, queues, transitions
 from worker.ledger.engines import Ledger
 
 
@@ -64,6 +65,14 @@ def test_what_waits_is_read_from_its_index_in_order(connection: Connection, stat
     indexes = ("queue_wants_alone_priority_id_idx", "queue_published_at_idx")
     assert all(any(index in line for index in indexes) for line in scans), plan
     assert not [line for line in plan if line.strip().startswith("->  Sort")], plan
+
+
+def test_a_long_backlog_of_one_queue_is_not_searched_for_the_jobs_of_another(connection: Connection) -> None:
+    transitions.enqueue(connection, [new_job() for _ in range(5_000)])
+    connection.execute(text("ANALYZE jobs"))  # nearly all jobs fit each condition by itself
+    with explained(connection) as looks:
+        assert queues.waiting(connection, ["email"])["email"].depth == 0
+    assert sum(look.looked_at for look in looks) < 100
 
 
 def test_what_runs_is_counted_for_each_queue(connection: Connection) -> None:
