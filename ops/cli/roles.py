@@ -17,6 +17,7 @@ from worker.contract.queues import ISOLATION, POOLS, QUEUES, Queue
 from worker.settings import Settings, is_redis
 
 _HEARTBEAT = 5  # seconds between two of a worker's events that say that it lives
+_SHOWN = 10_000  # tasks that Flower remembers, 5 KB each; its own default would take half a gigabyte
 _OFFLINE = 600  # seconds for which Flower shows a worker that is gone: the next one has another name
 
 # Files that a worker may have open: its own, and for each job a connection, what it writes, and two to spare.
@@ -85,8 +86,8 @@ def flower() -> None:
     # The login must not stand in the list of processes, so it goes by the environment.
     login = {"FLOWER_BASIC_AUTH": f"{settings.flower_user}:{settings.flower_password}"}
     address = [f"--address={settings.flower_host}", f"--port={settings.flower_port}"]
-    purge = f"--purge-offline-workers={_OFFLINE}"
-    _become("-m", "ops.celery", "flower", *address, purge, **login)
+    kept = [f"--max-tasks={_SHOWN}", f"--purge-offline-workers={_OFFLINE}"]
+    _become("-m", "ops.celery", "flower", *address, *kept, **login)
 
 
 @click.command("mail-sink")

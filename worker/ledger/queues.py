@@ -54,8 +54,8 @@ _PUBLISHED = "state = 'queued' AND published_at IS NOT NULL AND queue ="
 _AS_DISPATCHED = "ORDER BY wants_alone, priority DESC, id"
 _AS_PUBLISHED = "ORDER BY published_at"
 
-# What is counted may all be of a high priority: the oldest of another stands at the head of its own lane. Found
-# from its priority downwards, for by the id alone the planner would search a whole day for an empty lane.
+# What is counted may all be of a high priority: the oldest of another stands at the head of its own lane,
+# found by the priority: by the id alone the planner would search a whole day for an empty lane.
 _WAITING = text(f"""
     SELECT name, least(found, :counted) AS depth, oldest, extract(epoch FROM now() - oldest) AS age
     FROM unnest(CAST(:queues AS text[])) AS wanted (name), LATERAL (

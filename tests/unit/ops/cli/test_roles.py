@@ -72,9 +72,12 @@ def test_workers_of_one_queue_on_one_machine_have_names_of_their_own(monkeypatch
     assert names == ["web@%h-17", "web@%h-18"]
 
 
-def test_flower_forgets_workers_that_are_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+@pytest.mark.parametrize("what", ["--purge-offline-workers=", "--max-tasks="])
+def test_flower_forgets_workers_that_are_gone_and_old_tasks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object, what: str
+) -> None:
     words = became(monkeypatch, "flower", JOBYARD_FLOWER_PASSWORD="s3cret", JOBYARD_HOME=str(tmp_path))
-    assert any(word.startswith("--purge-offline-workers=") for word in words)
+    assert any(word.startswith(what) for word in words)
 
 
 @pytest.mark.parametrize("words", [("web", "isolation"), ("upkeep", "isolation", "--pool", "gevent")])
