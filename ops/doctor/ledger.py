@@ -33,7 +33,7 @@ _LOCKS = text("""
              + (SELECT count(*) FROM pg_index JOIN tables ON indrelid = relid) AS needed,
            CAST(current_setting('max_locks_per_transaction') AS int)
              * CAST(current_setting('max_connections') AS int) AS settings,
-           (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()) AS sessions
+           (SELECT count(*) FROM pg_stat_activity WHERE datid IS NOT NULL) AS sessions
 """)
 _SHARED = 2  # PostgreSQL has room for so many times its settings' product of holders, where locks are shared
 _OVERDUE = text("""

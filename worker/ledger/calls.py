@@ -9,7 +9,6 @@ from typing import Any
 
 import psycopg2
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 
 def rows(connection: Connection, statement: str, words: Mapping[str, object]) -> list[dict[str, Any]]:
@@ -24,22 +23,16 @@ def rows(connection: Connection, statement: str, words: Mapping[str, object]) ->
         DBAPIError: as SQLAlchemy raises it; a connection that was lost is given up, and the error knows.
     """
     driver: Any = connection.connection.driver_connection
-    dialect: Any = connection.dialect
-    with driver.cursor() as cursor:
-        try:
-            cursor.execute(statement, words)
-            names = [column.name for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor]
-        except psycopg2.Error as error:
-            lost = dialect.is_disconnect(error, driver, cursor)
-            if lost:
-                connection.invalidate(error)
-            # Without the words: payloads must not reach logs and errors.
-            raise DBAPIError.instance(
-                statement,
-                None,
-                error,
-                psycopg2.Error,
-                hide_parameters=True,
-                connection_invalidated=lost,
-            ) from error
+    cursor: Any = None
+    try:
+        cursor = driver.cursor()
+        cursor.execute(statement, words)
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+    except psycopg2.Error as error:
+        # As SQLAlchemy's own: with a lost connection it gives up all that the pool opened before. Without the
+        # words, for payloads must not reach logs and errors.
+        connection._handle_dbapi_exception(error, statement, None, cursor, None)  # noqa: SLF001
+    finally:
+        if cursor is not None:
+            cursor.close()

@@ -38,7 +38,7 @@ class Dispatcher(EventDispatcher):
         Celery leaves that behind; Flower would show the jobs that ended meanwhile as started for ever.
         """
         super().extend_buffer(other)
-        for group, events in other._group_buffer.items():  # noqa: SLF001 - of the same class
+        for group, events in list(other._group_buffer.items()):  # noqa: SLF001 - of the same class
             self._group_buffer[group].extend(events)
 
 

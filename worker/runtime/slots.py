@@ -1,10 +1,11 @@
-"""The slots of a prefork pool, of which only free ones are taken, and whose dead are seen within a second.
+"""The slots of a prefork pool, of which only free ones are taken, and whose dead are seen soon.
 
 Billiard takes a child for free until it has said that it began a job. One that was just sent a job, and may
 have begun it, would be killed with it: the attempt would be lost.
 
 Celery looks after the pool when a child closes its end of a pipe, which it may do before the system says that
-it is dead, and then every five seconds.
+it is dead, and then every five seconds. So do we shortly after such a moment; a child whose own children keep
+its pipe open has none, and is missed after five.
 """
 
 from typing import Any

@@ -76,6 +76,13 @@ def test_what_no_statement_can_hold_stands_for_null_all_the_same(warehouse: Ware
     assert warehouse.load(b"id,name,mail\r\n" + GOOD, null="\0").rows_applied == 2
 
 
+def test_what_a_server_of_another_encoding_may_not_know_is_in_no_statement_of_a_block(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Writer, "write_block", None)
+    assert warehouse.load(b"id,name,mail\r\n" + GOOD, null="∅").rows_applied == 2
+
+
 def loaded(warehouse: Warehouse, file: bytes, null: str) -> tuple[object, ...]:
     """What is said of a load, and what is there afterwards."""
     said = warehouse.load(file, null=null, max_rejected=10)

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
+from unittest.mock import patch
 
 import msgspec
 from sqlalchemy import Connection, event
+
+from worker.ledger import calls
 
 _SETTINGS = re.compile(r"(?:\s*SET [^;]*;)*\s*")  # that may stand before a statement
 _EXPLAINABLE = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
@@ -58,9 +61,16 @@ def explained(connection: Connection) -> Iterator[list[Explained]]:
             cursor.execute("ROLLBACK TO explained; RELEASE explained")
             found.append(Explained(statement, answer["Plan"]))
 
+    def explain_call(_: Connection, statement: str, words: Mapping[str, object]) -> list[dict[str, Any]]:
+        with driver.cursor() as cursor:
+            explain(None, cursor, statement, words)
+        return call(connection, statement, words)
+
+    driver, call = cast("Any", connection.connection.driver_connection), calls.rows
     event.listen(connection, "before_cursor_execute", explain)
     try:
-        yield found
+        with patch.object(calls, "rows", explain_call):
+            yield found
     finally:
         event.remove(connection, "before_cursor_execute", explain)
 

@@ -24,11 +24,13 @@ LARGE = 100  # pages: what is smaller may well be read whole
 A_LITTLE = 300  # rows or pages; a range of `attempts_ended` has 128
 
 # Functions of the ledger, inside of which EXPLAIN does not look: `test_partitions.py` does.
-FUNCTIONS = {"claim", "claim a bundle", "record an outcome", "record outcomes"}
+FUNCTIONS = {"claim", "claim a bundle"}
 
 # Of these a look at one job must find its partition.
 BY_ID = (
     "submit after another",
+    "record an outcome",
+    "record outcomes",
     "tell of progress",
     "lose and hand back",
     "take back what was not sent",
@@ -67,6 +69,7 @@ class Filled:
             with self._ledger._write.connect() as connection, connection.begin() as transaction:
                 with explained(connection) as self._found[act]:
                     hot.ACTS[act](connection, self._sample)
+                assert self._found[act]
                 transaction.rollback()
         return self._found[act]
 

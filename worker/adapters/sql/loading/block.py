@@ -50,7 +50,9 @@ class Blocks:
 
     def __init__(self, delimiter: str, null: str) -> None:
         self.rest = b""  # what belongs to no block, once they are at an end
-        self._possible = delimiter.isascii() and not _SPECIAL & {delimiter, *null} and delimiter not in null
+        # What a server in another encoding cannot even be told would look like the fault of a row.
+        told = (delimiter + null).isascii()
+        self._possible = told and not _SPECIAL & {delimiter, *null} and delimiter not in null
         field = _FIELD.format(delimiter=re.escape(delimiter))
         self._records = re.compile(_RECORDS.format(field=field, delimiter=re.escape(delimiter)).encode())
 

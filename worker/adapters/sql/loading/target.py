@@ -64,10 +64,11 @@ class Replace(Append):
     """The same, after everything was deleted; readers see the old rows until the commit."""
 
     def __init__(self, connection: Connection, relation: Relation) -> None:
-        super().__init__(connection, relation)
+        cursor, table = _cursor(connection), relation.identifier
         # Of two that replace at once the second waits here, and deletes what the first one wrote.
-        self._cursor.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(self._table))
-        self._cursor.execute(sql.SQL("DELETE FROM {}").format(self._table))
+        cursor.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(table))
+        cursor.execute(sql.SQL("DELETE FROM {}").format(table))
+        super().__init__(connection, relation)
 
 
 class Upsert:
