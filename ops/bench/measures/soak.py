@@ -3,7 +3,8 @@
 Twenty jobs a second, of processes and of threads in turn, each waited for with `Prefer: wait`; seconds and
 sizes are looked at all the while. What the last quarter of the time has more than the second one is growth,
 where a process grew by more than a tenth and 10 MB, its open files or the connections of PostgreSQL or Valkey
-by more than 10, or the median latency by more than half and 20 ms.
+by more than 10, or the median latency by more than half and 20 ms. PostgreSQL's buffers do not count, nor the
+files of its own that each session keeps open: caches, both with a limit, which fill as data come.
 """
 
 from collections import defaultdict
@@ -31,6 +32,7 @@ _RATE = 20.0  # jobs a second: what keeps the newest of something is full before
 _MINUTES = 30.0
 _SHORT = 0.2
 _PAUSES = 120  # looks in all
+_CACHES = "postgres"  # keeps up to a thousand files open for each session (`max_files_per_process`)
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -65,8 +67,8 @@ def see(running: Platform) -> Seen:
         {each.name: memory.family(each.pid) for each in record.status.processes if each.pid} if record else {}
     )
     return Seen(
-        {name: memory.held(family) for name, family in families.items()},
-        {name: float(sum(map(_files, family))) for name, family in families.items()},
+        {name: memory.own(family) for name, family in families.items()},
+        {name: float(sum(map(_files, family))) for name, family in families.items() if name != _CACHES},
         {"PostgreSQL": _backends(running), "Valkey": _clients(running)},
     )
 
