@@ -45,9 +45,11 @@ def _examine(url: str) -> Iterator[Finding]:
 
 
 def _examine_redis(connection: redis.Redis) -> Iterator[Finding]:
-    version = str(connection.info("server")["redis_version"])
+    server = connection.info("server")
+    version = str(server["redis_version"])
     new_enough = tuple(map(int, version.split(".")[:2])) >= _OLDEST_REDIS
-    yield Finding("Redis", new_enough, f"speaks version {version}; 7.2 or newer is needed, or Valkey")
+    valkey = f" (Valkey {server['valkey_version']})" if "valkey_version" in server else ""
+    yield Finding("Redis", new_enough, f"version {version}{valkey}; 7.2 or newer is needed, or Valkey")
     try:
         configured = {**connection.config_get("maxmemory-policy"), **connection.config_get("appendonly")}
     except redis.ResponseError:  # who rents a server may not look
