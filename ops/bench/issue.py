@@ -68,6 +68,7 @@ GOALS: tuple[Goal, ...] = (
             Most(_ours("partial indexes grow by %"), 10),
             Most(_ours("bytes a job grow by %"), 5),
         ),
+        between=between.TOGETHER,
     ),
     Goal(
         measure="latency",
