@@ -44,5 +44,6 @@ TOGETHER = (
     " alone is 436: the open loop of clients waits for its turn, and the ledger's backlog stays flat. A"
     " job that is accepted, done and waited for costs the API 2.2 ms (0.6 to accept it, the rest to hear"
     " of its end, to read it and to answer), the worker 1.5, PostgreSQL 0.9, Valkey 0.1, and the client,"
-    " which shares the machine, about 1."
+    " which shares the machine, about 1"
+    " ([record 34](../decisions/0034-what-a-waiting-client-waits-for.md))."
 )

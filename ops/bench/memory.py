@@ -33,7 +33,7 @@ def held(processes: list[psutil.Process]) -> float:
 
 def own(processes: list[psutil.Process]) -> float:
     """The same without memory that is shared on purpose: PostgreSQL's buffers, which fill as data come."""
-    return (sum(_pss(process) for process in processes) - sum(map(_shared, processes))) / MB
+    return held(processes) - sum(map(_shared, processes)) / MB
 
 
 def processor(processes: list[psutil.Process]) -> float:
